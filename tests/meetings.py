@@ -142,7 +142,7 @@ def go(*processes):
 
 
 def telling(program, stored):
-    """The program of a reader that tells how much it has stored, and goes on from a commit when it is told to."""
+    """The program of a reader that tells how much it has stored, and waits for a line behind each commit."""
     return program.replace(
         "pass", f"stored = {stored}; print(stored, flush=True); stored and sys.stdin.readline()"
     )
@@ -150,10 +150,8 @@ def telling(program, stored):
 
 def kill_somewhere(process, dice):
     """Lets a process run that tells of each commit, and kills it after some of them, at the latest after five more."""
-    go(process)
     commits = dice.randrange(25)
-    process.stdin.write("\n" * (commits + 5))
-    process.stdin.flush()
+    go(process, *[process] * (commits + 5))
     while commits and (printed := process.stdout.readline()):
         commits -= printed != "0\n"
     time.sleep(dice.uniform(0, 0.01))
