@@ -195,7 +195,7 @@ def _set_end(assessment: Assessment, lifecycle: Lifecycle, held: Hypothesis) -> 
             session.end_received_at, session.end_position = one.received_at, one.position
             session.ended_at = end or one.received_at
             session.started_at = session.started_at or start
-            context.end, context.end_position = one.at, one.position
+            context.end = one.at
         else:
             session.started = True
             session.started_at = start or one.received_at
@@ -209,19 +209,14 @@ def _presume_end(assessment: Assessment) -> None:
     if session.ended or not session.active or observed.last_at is None:
         return
     idle = observed.last_at + windows.session_idle
-    context.given_way = _given_way(observed, context.log, idle)
+    if observed.meeting_id is not None and observed.session_id is not None:
+        context.next_begin = context.log.next_begin(observed.meeting_id, observed.last_at)
+    if context.next_begin is not None and context.next_begin < idle:
+        context.given_way = context.next_begin
     over = idle - windows.grace if context.given_way is None else context.given_way
     if assessment.passed(over + windows.grace):
         session.presumed_ended = context.presumed = True
         context.end = over
-
-
-def _given_way(observed: Observed, log: LogView, before: int) -> int | None:
-    """When the room's next session began, behind all that came of this one, if that was before a moment."""
-    if observed.meeting_id is None or observed.last_at is None or observed.session_id is None:
-        return None
-    at = log.next_begin(observed.meeting_id, observed.last_at)
-    return at if at is not None and at < before else None
 
 
 def _set_presence(assessment: Assessment, people: Sequence[Aggregate]) -> None:

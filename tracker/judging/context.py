@@ -34,12 +34,11 @@ class Context(msgspec.Struct, eq=False):
         stream: Where the deliveries are stored.
         lacking: Webhook types to which this room, its account or the whole log does not subscribe.
         end: When the session ended or was presumed to have ended; ``None`` while it has not.
-        end_position: The position of its session-ended.
-        over: When its session-started came and its position, where that came after session-ended: what came before
-            may have been overtaken as well.
+        over: When the last of its own steps came and its position: what came before session-started, where that came
+            behind session-ended, may have been overtaken as well.
         presumed: Whether the end is only presumed.
-        recorded: Whether it is so by VideoSDK's own record.
-        given_way: When the next session of the room began, where this one has not ended and nothing came of it since.
+        next_begin: When the next session of the room began, where this one has not ended.
+        given_way: The same, where this one was not idle for long by then.
         ages: How old the copies of this session are that are certain, the youngest first.
         find_in_common: Finds the ages that several repeated steps have in common, when it is first called.
         resent: Positions of what came again in one burst with a copy that is certain.
@@ -55,10 +54,9 @@ class Context(msgspec.Struct, eq=False):
     stream: str = ""
     lacking: frozenset[str] = frozenset()
     end: int | None = None
-    end_position: int = 0
     over: tuple[int, int] = (0, 0)
     presumed: bool = False
-    recorded: bool = False
+    next_begin: int | None = None
     given_way: int | None = None
     ages: Sequence[int] = ()
     find_in_common: Callable[[], Sequence[int]] = tuple
@@ -82,7 +80,7 @@ class Context(msgspec.Struct, eq=False):
     def evidence_without_repeats(self) -> tuple[object, ...]:
         """All of that where no step came twice: the ages that repeated ones have in common take long to find."""
         occupied = None if self.find_occupied is None else tuple(self.find_occupied())
-        end = self.end, self.end_position, self.over, self.presumed
+        end = self.end, self.over, self.presumed
         copies = tuple(self.ages), self.resent, self.two_channels
         return (*end, *copies, occupied, self.find_left(), self.lacking, self.log.silences)
 
@@ -129,4 +127,4 @@ class Context(msgspec.Struct, eq=False):
         """Whether something came after the end of the session."""
         if self.end is None or self.presumed:
             return False
-        return (at, position) > max(self.over, (self.end, self.end_position))
+        return (at, position) > self.over

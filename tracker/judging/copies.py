@@ -87,10 +87,7 @@ def _is_due(lifecycle: Lifecycle, rest: Sequence[Delivered], original: Delivered
 
 def put_back(held: Hypothesis, copies: Pairs, context: Context) -> None:
     """Adds copies that are certain to a hypothesis that was found without them."""
-    number_of = {one.position: run.number for run in held.all_runs() for one in run.originals.values()}
-    number_of |= {one.position: run.number for run in held.all_runs() for _, one in run.others}
-    price = context.prices["certain copy"]
-    number_of |= {one.delivered.position: one.run for one in held.all_copies()}
+    number_of, price = held.run_of(), context.prices["certain copy"]
     for one, original in copies:
         held.copies = (held.copies, Copy(one, original, True, price, number_of.get(original.position, 1)))
         held.price += price

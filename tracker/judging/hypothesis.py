@@ -318,6 +318,12 @@ class Hypothesis(msgspec.Struct, eq=False, gc=False):
         """Every run, the first one first."""
         return [*unlinked(self.settled), *self.runs]
 
+    def run_of(self) -> dict[int, int]:
+        """Position -> the number of the run that the delivery is of, or a copy of which."""
+        found = {one.position: run.number for run in self.all_runs() for one in run.every}
+        found.update((copy.delivered.position, copy.run) for copy in self.all_copies())
+        return found
+
     def all_copies(self) -> list[Copy]:
         """Every copy, in the order of arrival."""
         return unlinked(self.copies)

@@ -17,7 +17,7 @@ import msgspec
 
 from tracker.delivery.payload import read_text
 from tracker.delivery.webhook import same_data
-from tracker.judging.context import Context
+from tracker.judging.context import AT_ONCE, Context
 from tracker.judging.hypothesis import Candidate, Delivered
 from tracker.judging.prices import by_delay
 from tracker.lifecycle import ABSENT, Lifecycle, camel_case
@@ -391,7 +391,8 @@ def _begins_after_end(lifecycle: Lifecycle, run: Candidate, context: Context) ->
     began = run.began
     if run.first.step.closes:  # what began it was overtaken, and an end may come so long after the session
         began -= context.windows.grace
-    if not context.is_after_end(began, run.first.position) or context.log.is_catching_up(began):
+    began -= AT_ONCE  # what is sent at once overtakes each other
+    if not context.is_after_end(began, run.first.position) or context.log.is_catching_up(run.began):
         return False
     first = run.first if len(run.originals) == 1 else run.in_order(lifecycle)[0]
     return not first.step.closes and not first.step.orphan and not outlives(lifecycle, run)

@@ -183,9 +183,7 @@ class Aggregate(msgspec.Struct, eq=False, dict=True):
     @cached_property
     def run_of(self) -> dict[int, int]:
         """Position -> the number of the run that the delivery is of, or a copy of which."""
-        found = {one.position: run.number for run in self.runs for one in run.candidate.every}
-        found.update((copy.delivered.position, copy.run) for copy in self.held.all_copies())
-        return found
+        return self.held.run_of()
 
     @cached_property
     def readings(self) -> list[tuple[int, Judgement]]:

@@ -7,7 +7,7 @@ from math import prod
 
 from tracker import codes
 from tracker.findings import NO_PRICE, Code, Finding, Severity
-from tracker.judging.findings.confidence import FACT, confidence_that_over
+from tracker.judging.findings.confidence import LIKELY, confidence_that_over
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.presence import Inside
 from tracker.judging.state import Aggregate, Run
@@ -143,7 +143,7 @@ def _overdue_end(assessment: Assessment) -> Iterator[Finding]:
     session, context, observed = assessment.session, assessment.context, assessment.observed
     if ENDED in context.lacking or observed.last_at is None or not session.active:
         return
-    if context.recorded:
+    if session.recorded:
         return  # R604 is found
     empty = assessment.presence.empty_since
     if empty is not None:
@@ -225,13 +225,13 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
     value = f"session-ended came {duration(end - empty)} later" if end else "session-ended has not come"
     if names:
         value += f"; {names} went on in the empty room"
-    if end is None and (following := _next_begin(assessment)) is not None:
+    if end is None and (following := context.next_begin) is not None:
         value += f"; the room's next session began at {clock(following, at)}"
     yield assessment.make(
         T307,
         words={"since": clock(empty, at), "value": value},
         at=at,
-        position=observed.last_position if end is None else context.end_position,
+        position=observed.last_position if end is None else assessment.session.end_position,
         missing=() if end else (ENDED,),
         since=empty,
         evidence=[run.candidate.since.position for _, run in running],
@@ -240,17 +240,9 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
     )
 
 
-def _next_begin(assessment: Assessment) -> int | None:
-    """When the room's next session began, however much later than all that came of this one."""
-    observed, log = assessment.observed, assessment.context.log
-    if observed.meeting_id is None or observed.last_at is None:
-        return None
-    return log.next_begin(observed.meeting_id, observed.last_at)
-
-
 def _severity(*, sure: float, running: bool) -> Severity | None:
-    """An error while something goes on; no more than an info where it is not sure that everybody has left."""
-    if sure < FACT:
+    """An error while something goes on; no more than an info where somebody is as likely to be inside still."""
+    if sure < LIKELY:
         return "info"
     return "error" if running else None
 

@@ -267,7 +267,7 @@ def finders(lifecycle: Lifecycle) -> tuple[Finder, ...]:
         _missing_artefacts: any(step.brings for step in lifecycle.steps),
         _deprecated: lifecycle.deprecated,
         _times: lifecycle.times,
-        _error: lifecycle.times,
+        _error: lifecycle.is_session,
         _renamed: lifecycle.is_presence and lifecycle.label,
     }
     return tuple(find for find, applies in found.items() if applies)

@@ -65,7 +65,7 @@ def end(assessment: Assessment, recorded: RecordsOf) -> None:
         session.started_at = moment(record.start)
     if record.is_over:
         context.end = _ended(record)
-        context.presumed = context.recorded = session.presumed_ended = session.recorded = True
+        context.presumed = session.presumed_ended = session.recorded = True
         session.ended_at = moment(context.end)
 
 
@@ -176,9 +176,9 @@ def _end(assessment: Assessment, record: Record) -> Iterator[Finding]:
     if session.ended and context.end is not None and record.is_ongoing:
         if record.at - context.end > context.windows.grace:
             words = {"since": clock(context.end, record.at), "delay": duration(record.at - context.end)}
-            evidence = (context.end_position,)
+            evidence = () if session.end_position is None else (session.end_position,)
             yield finding_of(assessment, R602, record, None, None, words=words, evidence=evidence)
-    elif context.recorded and ENDED not in context.lacking:
+    elif session.recorded and ENDED not in context.lacking:
         ended = _ended(record)
         until, words = ended + context.windows.redelivery, {"value": clock(ended, record.at)}
         yield finding_of(assessment, R604, record, None, until, words=words, missing=(ENDED,))
