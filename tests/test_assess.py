@@ -90,7 +90,7 @@ RAISED = {
     "T310": (BEGUN, IN, "as of 2h"),
     "T311": (BEGUN, *HLS, "as of 5m"),
     "X401": ("0 participant-joined p", "as of 5m"),
-    "X402": (BEGUN, "1 session-ended", "2 participant-joined p"),
+    "X402": (BEGUN, "1 session-ended", "4 participant-joined p"),
     "X403": (BEGUN, *RECORDING[:2], "3 session-ended", "as of 15m"),
     "X404": (BEGUN, IN, "3 session-ended", "as of 15m"),
     "X405": (
@@ -661,6 +661,15 @@ def test_what_begins_after_the_end_is_found_once_a_run_at_any_age(later):
     started = f"{(begun - NOON).total_seconds()} recording-started"
     session = session_from(BEGUN, IN, "1 session-ended", f"{later} recording-starting", started, as_of="72h")
     assert standing(session, "error") == ["X402"]
+
+
+def test_what_comes_within_the_same_two_seconds_as_the_end_did_not_begin_after_it():
+    joined = ("0.2 participant-joined p", "1.1 participant-left p")
+    recorded = ("1.3 recording-started", "1.4 recording-stopping", "1.7 recording-stopped filePath=/1.mp4")
+    burst = (BEGUN, "0.1 session-ended", *joined, *recorded, "2 recording-starting")
+    assert standing(session_from(*burst), "warning") == []
+    late = session_from(BEGUN, "0.1 session-ended", "2.2 recording-starting")
+    assert standing(late, "warning") == ["X402"]
 
 
 def test_what_begins_after_the_end_says_how_long_after_it_came():

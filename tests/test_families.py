@@ -91,6 +91,12 @@ def test_a_call_rings_is_answered_and_hung_up():
     )
 
 
+def test_a_call_that_was_hung_up_with_an_error_ended_no_session():
+    given("0 call-started c1", "9 call-answered c1").when("90 call-hangup c1 error=busy").then(
+        {"call": ["hangup"]}, findings=[]
+    )
+
+
 def test_a_call_that_was_missed_is_over():
     given("0 call-started c1", "1 call-ringing c1").when("31 call-missed c1").then(
         {"call": ["missed"]}, findings=[]

@@ -43,13 +43,13 @@ def test_minutes_add_up_and_the_peak_counts_different_people(visits, minutes, pe
     assert (found.minutes, found.peak, found.peak_at) == (minutes, peak, expected)
 
 
-def test_who_is_still_inside_counts_up_to_the_last_webhook_so_that_every_moment_says_the_same():
+def test_who_is_still_inside_counts_up_to_the_moment_that_is_asked_for_as_in_a_list_of_rooms():
     lines = (
         "0 session-started",
         "0 participant-joined participantId=a",
         "20m participant-joined participantId=b",
     )
-    assert [of_session(session_from(*lines, as_of=later)).minutes for later in ("20m", "30m")] == [20, 20]
+    assert [of_session(session_from(*lines, as_of=later)).minutes for later in ("20m", "30m")] == [20, 40]
 
 
 def test_who_never_left_counts_up_to_the_end_of_the_session():

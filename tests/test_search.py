@@ -102,7 +102,8 @@ def compared(lines, as_of, end=None, lacking=frozenset()):
     for one in observed.aggregates.values():
         if one.lifecycle.is_session:
             continue
-        context = Context(RULES, lacking=lacking, end=end, as_of=as_of)
+        over = (0, 0) if end is None else (end, 0)
+        context = Context(RULES, lacking=lacking, end=end, over=over, as_of=as_of)
         rest, _, due = separated(one.lifecycle, one.deliveries, once=one.is_once)
         held = None if due else ordinary(one.lifecycle, rest, context, once=one.is_once)
         if held is not None:

@@ -144,7 +144,7 @@ S210 = Code(
     when="A run failed. Only a warning where a later run of the session brought a file.",
     message="{what} failed{state}{value}",
     example="recording-starting, then recording-failed",
-    advice="Read the message in the webhook, and tell the people who wait for the recording or the stream.",
+    advice="Tell the people who wait for the recording or the stream; the message of the webhook, if it has one, says why.",
     prices=NO_PRICE,
 )
 S212 = Code(

@@ -20,6 +20,7 @@ from projections.cli.streams import write
 from projections.cli.times import with_tz
 from projections.progress import of_events
 from tracker.errors import StoreDamagedError, StoreMissingError, TrackerError
+from tracker.judging.words import duration
 
 if TYPE_CHECKING:
     from projections.read_models import ReadModels
@@ -163,7 +164,7 @@ def _clock(settings: Settings, store: Tracker, db: ReadModels) -> Iterator[Check
             "log receive times, or use tracker serve",
         )
     elif newest > settings.now + AHEAD:
-        ahead = newest - settings.now
+        ahead = duration((newest - settings.now) // timedelta(microseconds=1))
         hint = "set the clock right; tracker mend-clock takes wrong receive times back"
         yield Check("clock", "problem", f"the newest receive time is {ahead} ahead of now", hint)
     else:
@@ -200,7 +201,7 @@ def _never_seen(db: ReadModels) -> Iterator[Check]:
         yield Check(
             "unrouted",
             "note",
-            f"{deliveries(unrouted)} belong to no session",
+            f"{deliveries(unrouted)} of no session",
             "tracker timeline unrouted lists them",
         )
 

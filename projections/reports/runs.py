@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from projections.reports.recordings import from_to
-from projections.reports.text import STYLES, Out, Text, shown, sum_up
+from projections.reports.text import STYLES, Out, Text, say, shown, sum_up
 
 __all__ = ["listed"]
 
 
 def listed(out: Out, rows: Iterable[dict[str, Any]]) -> None:
-    """One line a run; no id is ever cut."""
+    """One line a run, folded on a narrow terminal; no id is ever cut."""
     runs = list(rows)
     wide = max((len(row["state"]) for row in runs), default=0)
     for row in runs:
@@ -25,5 +25,5 @@ def listed(out: Out, rows: Iterable[dict[str, Any]]) -> None:
                 line.append(f"  {name} ", "dim").append(shown(row[f"{name}_id"]))
         line.append(f"  {' '.join(dict.fromkeys(row['findings']))}", "yellow")
         line.rstrip()
-        out.print(line, soft_wrap=True)
+        say(out, line, wide + 2)
     sum_up(out, len(runs), "run")

@@ -7,7 +7,7 @@ from math import prod
 
 from tracker import codes
 from tracker.findings import NO_PRICE, Code, Finding, Severity
-from tracker.judging.findings.confidence import LIKELY, confidence_that_over
+from tracker.judging.findings.confidence import FACT, confidence_that_over
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.presence import Inside
 from tracker.judging.state import Aggregate, Run
@@ -241,8 +241,8 @@ def _end_overdue(assessment: Assessment, empty: int, at: int) -> Iterator[Findin
 
 
 def _severity(*, sure: float, running: bool) -> Severity | None:
-    """An error while something goes on; no more than an info where somebody is as likely to be inside still."""
-    if sure < LIKELY:
+    """An error while something goes on; no more than an info where it is not sure that everybody has left."""
+    if sure < FACT:
         return "info"
     return "error" if running else None
 

@@ -21,12 +21,10 @@ from tracker.judging.search import priced_as_of
 from tracker.judging.sequence import assumptions
 from tracker.lifecycle import Lifecycle
 
-__all__ = ["FACT", "LIKELY", "Shares", "confidence_that_over"]
+__all__ = ["FACT", "Shares", "confidence_that_over"]
 
 FACT = 0.9
 """What is less probable is not said as a fact."""
-LIKELY = 0.5
-"""What is less probable is told to nobody: rather something else is true."""
 _WORTH_A_WORD = 0.02
 _MOST_ALTERNATIVES = 3
 NOTHING_MISSING = "a webhook was sent twice, and nothing is missing"

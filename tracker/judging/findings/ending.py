@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from tracker import codes
 from tracker.findings import NO_PRICE, Code, Finding
-from tracker.judging.findings.confidence import LIKELY, Shares
+from tracker.judging.findings.confidence import Shares
 from tracker.judging.findings.maker import Assessment
 from tracker.judging.hypothesis import Delivered
 from tracker.judging.sequence import ending, is_orphan
@@ -16,6 +16,9 @@ from tracker.judging.words import activity, clock, duration
 from tracker.lifecycle import ABSENT
 
 __all__ = ["of_ending", "of_outcome"]
+
+LIKELY = 0.5
+"""What may be found later is found as undecided if it is as likely as not."""
 
 
 def of_ending(
