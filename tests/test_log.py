@@ -33,6 +33,7 @@ from tracker.judging.log import (
 )
 from tracker.judging.log.clocks import MOST_WRONG
 from tracker.judging.log.habits import MINUTE, SECOND, age_bin
+from tracker.judging.log.replays import Replay, replays
 from tracker.judging.prices import HIGHEST
 from tracker.judging.session import Observed
 from tracker.judging.sessions import Sessions
@@ -1260,3 +1261,13 @@ def test_where_nothing_has_ever_come_twice_a_restart_is_no_copy_beyond_doubt(oth
     found, _ = audited(*in_order(*usual, *restarts, [*lost, *restart]), as_of="80h")
     ours = [one for one in found if one.session_id == "s200"]
     assert any(one.code == "S207" or (one.code == "D105" and one.confidence < 0.9) for one in ours)
+
+
+def test_a_replay_is_remembered_when_single_repeats_are_forgotten():
+    shown, day = Habits(), 24 * 3600 * SECOND
+    for position in [*range(100, 140), *range(1000, 60_000, 10)]:
+        shown.saw_equal(0, day, "S", position, evidence=position < 140)
+    before = list(replays(shown.repeats))
+    shown.prune()
+    assert len(shown.repeats) < 100
+    assert list(replays(shown.repeats)) == before == [Replay(100, 139, 40, day)]

@@ -100,6 +100,9 @@ def test_status_sessions_audit_and_server_say_the_same_at_one_moment(tmp_path, a
         api_rows = server.get("/api/sessions?limit=1000")["items"]
         api_found = server.get("/api/findings?limit=1000")["items"]
 
+    minutes = {one: state.pop("minutes") for one, state in api.items()}
+    # Those who are inside stay there while the server is asked.
+    assert minutes == pytest.approx({one: state.pop("minutes") for one, state in states.items()}, abs=5)
     assert api == states
     assert {one for one in marked if one[1] is not None} == {
         (one, moment["position"], code)

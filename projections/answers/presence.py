@@ -128,15 +128,18 @@ def _stay(one: Seen, others: Sequence[tuple[datetime, datetime]]) -> Stretch:
     return begin, one.end
 
 
-def of_session(session: Session) -> Presence:
-    """The presence in an assessed session, up to its end or, while it is live, to the moment as of which it is assessed."""
-    return presence(visits_of(seen_of(session)))
+def of_session(session: Session, now: datetime | None = None) -> Presence:
+    """The presence in an assessed session, up to its end or, while it is live, to now.
+
+    Without ``now`` that is the moment as of which it was assessed.
+    """
+    return presence(visits_of(seen_of(session, now)))
 
 
-def seen_of(session: Session) -> list[Seen]:
+def seen_of(session: Session, now: datetime | None = None) -> list[Seen]:
     """The visits of an assessed session."""
     begin = session.started_at or session.first_seen_at
-    end = session.ended_at or (session.as_of if session.state == "live" else session.last_seen_at)
+    end = session.ended_at or ((now or session.as_of) if session.state == "live" else session.last_seen_at)
     return [
         Seen(
             *(("", one.key[0][1]), visit.joined_at, visit.left_at),

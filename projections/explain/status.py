@@ -27,8 +27,11 @@ SURE = 0.98
 """How sure a finding is, is shown where it is less sure than this."""
 
 
-def status(session: Session, pruned: Tombstone | None = None) -> Values:
-    """The state of an assessed session; times are ISO 8601 in UTC. What came before it was ``pruned`` is in archives."""
+def status(session: Session, pruned: Tombstone | None = None, now: datetime | None = None) -> Values:
+    """The state of an assessed session; times are ISO 8601 in UTC. What came before it was ``pruned`` is in archives.
+
+    Who is still inside counts up to ``now``, or to the moment as of which it was assessed.
+    """
     people, aggregates = [], []
     for one in session.aggregates.values():  # a person's payloads are decoded once for both
         aggregates.append(_aggregate(one))
@@ -45,7 +48,7 @@ def status(session: Session, pruned: Tombstone | None = None) -> Values:
         "last_seen_at": _time(session.last_seen_at),
         "deliveries": session.deliveries,
         "last_position": session.last_position,
-        **of_session(session).values(),
+        **of_session(session, now).values(),
         "participants": people,
         "aggregates": aggregates,
         "findings": [finding(found) for found in session.findings],

@@ -69,7 +69,8 @@ def session(of: Snapshot, asked: Values) -> Values:
         found = together.found(of.db, asked["session"], status_of)
     except NotFoundError as error:
         raise unknown(of, asked["session"]) from error
-    return shown.status(found, of.tracker.pruned(asked["session"]))
+    now = of.now if as_of is None and at is None else None
+    return shown.status(found, of.tracker.pruned(asked["session"]), now)
 
 
 def withdrawn(of: Snapshot, asked: Values) -> Values:

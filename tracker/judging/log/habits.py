@@ -190,8 +190,8 @@ class Habits(Types):
         overtaken: Delay, as a bin -> steps that came after one that follows them.
         disorder: Five minutes, by number -> how many steps came in them that were late by more than jitter, and how
             many came in all.
-        repeats: A stretch of the log, by number -> how many of its deliveries repeat one that is older than a
-            redelivery, the sum of their ages, and how many of them are certain copies.
+        repeats: A stretch of the log, by number -> what of it repeats deliveries that are older than a redelivery:
+            sums of ``repeat``, of which a long log has very many.
     """
 
     rooms: dict[str, Room] = msgspec.field(default_factory=dict)
@@ -205,7 +205,7 @@ class Habits(Types):
     steps: int = 0
     overtaken: dict[int, int] = msgspec.field(default_factory=dict)
     disorder: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
-    repeats: dict[int, tuple[int, int, int]] = msgspec.field(default_factory=dict)
+    repeats: dict[int, int] = msgspec.field(default_factory=dict)
 
     def of_account(self, account: str) -> Types:
         """The types of an account, to be counted."""
@@ -257,8 +257,8 @@ class Habits(Types):
     def saw_equal(self, at: int, age: int, stream: str, position: int, *, evidence: bool) -> None:
         """A webhook came that equals an earlier one of its aggregate."""
         if age > OLD:
-            count, total, certain = self.repeats.get(position // STRETCH, (0, 0, 0))
-            self.repeats[position // STRETCH] = count + 1, total + age, certain + evidence
+            stretch = position // STRETCH
+            self.repeats[stretch] = self.repeats.get(stretch, 0) + repeat(age, evidence=evidence)
         self.count_equals((age,), 1, evidence=evidence)
         if evidence:
             self._keep((at, age, session_number(stream)))
@@ -287,9 +287,7 @@ class Habits(Types):
         for spell, (late, steps) in other.disorder.items():
             known = self.disorder.get(spell, (0, 0))
             self.disorder[spell] = known[0] + late, known[1] + steps
-        for stretch, (count, ages, certain) in other.repeats.items():
-            before = self.repeats.get(stretch, (0, 0, 0))
-            self.repeats[stretch] = before[0] + count, before[1] + ages, before[2] + certain
+        _add(self.repeats, other.repeats)
         self.bodies += other.bodies
         self.others += other.others
         self.steps += other.steps
@@ -316,7 +314,7 @@ class Habits(Types):
             self.disorder = dict(list(spells.items())[-MOST_SPELLS // 2 :])
         if len(self.repeats) > MOST_STRETCHES:
             newest = max(self.repeats) - 64
-            kept = {at: one for at, one in self.repeats.items() if one[0] >= SOME or at >= newest}
+            kept = {at: one for at, one in self.repeats.items() if repeated(one)[0] >= SOME or at >= newest}
             self.repeats = dict(list(kept.items())[-MOST_STRETCHES:])
 
     def is_out_of_order(self, at: int) -> bool:
@@ -343,6 +341,17 @@ class Habits(Types):
 def _one_of(account: str | None, other: str | None) -> str | None:
     """The same of two, in whatever order they are known."""
     return account if other is None else other if account is None else min(account, other)
+
+
+def repeat(age: int, *, evidence: bool) -> int:
+    """One delivery that repeats another: three numbers in one, which add up by themselves."""
+    return age // 1000 << 16 | 1 << 8 | evidence
+
+
+def repeated(total: int) -> tuple[int, int, int]:
+    """How many deliveries such a sum is of, how old those were that they repeat, in all (microseconds), and how many are
+    certain copies."""
+    return total >> 8 & 0xFF, (total >> 16) * 1000, total & 0xFF
 
 
 def _add(counts: dict[N, int], more: dict[N, int]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from tracker.judging.log.habits import SOME, STRETCH
+from tracker.judging.log.habits import SOME, STRETCH, repeated
 
 __all__ = ["Replay", "replays"]
 
@@ -35,13 +35,14 @@ class Replay(msgspec.Struct, frozen=True):
     age: int
 
 
-def replays(repeats: Mapping[int, tuple[int, int, int]]) -> Iterator[Replay]:
+def replays(repeats: Mapping[int, int]) -> Iterator[Replay]:
     """The replays, in the order of the log, each as long as it is; see ``Habits.repeats``."""
     run: list[int] = []
-    for stretch in [*sorted(place for place, (count, *_) in repeats.items() if count >= SOME), _BEHIND_ALL]:
+    counts = {place: found for place, total in repeats.items() if (found := repeated(total))[0] >= SOME}
+    for stretch in [*sorted(counts), _BEHIND_ALL]:
         if run and stretch > run[-1] + 1:
-            replay = _replay(run, repeats)
-            certain = sum(repeats[place][2] for place in run)
+            replay = _replay(run, counts)
+            certain = sum(counts[place][2] for place in run)
             enough = max(REPLAYED, (len(run) - 1) * SHARE)
             if replay.deliveries >= enough and certain * REPLAYED >= replay.deliveries:
                 yield replay
@@ -49,8 +50,8 @@ def replays(repeats: Mapping[int, tuple[int, int, int]]) -> Iterator[Replay]:
         run.append(stretch)
 
 
-def _replay(stretches: list[int], repeats: Mapping[int, tuple[int, int, int]]) -> Replay:
-    count = sum(repeats[place][0] for place in stretches)
-    ages = sum(repeats[place][1] for place in stretches)
+def _replay(stretches: list[int], counts: Mapping[int, tuple[int, int, int]]) -> Replay:
+    count = sum(counts[place][0] for place in stretches)
+    ages = sum(counts[place][1] for place in stretches)
     first, last = stretches[0] * STRETCH, stretches[-1] * STRETCH + STRETCH - 1
     return Replay(first, last, count, ages // max(1, count))
