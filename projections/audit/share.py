@@ -212,7 +212,7 @@ class Share:
 
     def overlap(self, at: datetime | None) -> None:
         """Finds which of the sessions of one meeting began while another one was live, when all are there."""
-        for sessions in list(self._of_one_meeting()):
+        for sessions in self._of_one_meeting():
             states = {one.stream: state for one, state in sessions}
             for this, found in overlaps([one for one, _ in sessions], self.rules, at):
                 self.findings.put([found], this.meeting_id, states[this.stream])
