@@ -22,7 +22,7 @@ SAME_AGE_SHARE = 0.02
 """and the share of the age, where it is an hour or more."""
 _HOUR = 3_600_000_000
 AT_ONCE = 2_000_000
-"""Microseconds between copies that were sent in one burst."""
+"""Microseconds within which comes what was sent in one burst."""
 
 
 class Context(msgspec.Struct, eq=False):
