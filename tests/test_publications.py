@@ -21,7 +21,10 @@ from tries import tries
 from waiting import until
 
 from projections.cli import tracker as command
+from projections.erasing import erase
+from projections.pruning import prune
 from projections.views import follow, publications
+from projections.views.clocks import take_back
 from projections.views.database import VIEWS_DB
 from projections.views.follow import Views
 from projections.views.publications import (
@@ -38,6 +41,8 @@ from projections.views.verify import verify
 from tracker.accept import Acceptance
 from tracker.delivery.webhook import parse
 from tracker.errors import StoreDamagedError, StoreVersionError
+from tracker.intake.erasing import of_participant
+from tracker.intake.pruning import plan
 from tracker.intake.withdrawing import withdraw
 from tracker.rules import Rules
 from tracker.simulate import simulate
@@ -52,6 +57,10 @@ def clock(start=NOON):
     return lambda: start + timedelta(minutes=next(looked))
 
 
+def silent(_done, _total):
+    pass
+
+
 def path(store):
     return store.data / PUBLISHED_DB
 
@@ -62,6 +71,12 @@ def rows(store):
         order = ", ".join(IDENTITY)
         found = db.execute(f"SELECT {', '.join(PUBLICATIONS.columns)} FROM publications ORDER BY {order}")
         return [dict(zip(PUBLICATIONS.columns, row, strict=True)) for row in found]
+
+
+def told_of(store, stream):
+    """Of each publication of a stream, its code, whether it is held, and its times."""
+    found = [row for row in rows(store) if row["stream"] == stream]
+    return [(row["code"], row["held"], *(row[name] for name in TIMES)) for row in found]
 
 
 def timeless(store):
@@ -220,6 +235,41 @@ def test_read_models_that_are_made_anew_publish_nothing(published):
     Views.open(published).close()
 
     assert rows(published) == before
+
+
+@pytest.mark.parametrize("what", ["an erasure", "a withdrawal", "a wrong clock", "a prune", "a lost file"])
+def test_what_only_time_has_shown_is_not_taken_back_when_the_read_models_are_made_anew(store, what, tmp_path):
+    store.append(deliveries(meetings.lines(1)))
+    store.append(
+        deliveries(
+            line(webhook(kind, sessionId="s", meetingId="m", **more), at)
+            for kind, at, more in [
+                ("session-started", 86_400, {}),
+                ("participant-joined", 86_401, {"participantId": "p", "participantName": "Petra"}),
+                ("recording-starting", 86_402, {}),
+            ]
+        )
+    )
+    later = NOON + timedelta(days=1, minutes=10)
+    with Views.open(store, now=lambda: later) as views:
+        views.bring_to(store, later)
+    before = told_of(store, "s")
+    if what == "an erasure":
+        assert erase(store, of_participant(store, "p", None, later, silent), Rules(), later, silent).events
+    elif what == "a withdrawal":
+        withdraw(store, None, later, first=1, last=1)
+    elif what == "a wrong clock":
+        take_back(store, [(1, 1)])
+    elif what == "a prune":
+        pytest.importorskip("pyarrow")
+        planned = plan(store, meetings.MORNING + timedelta(hours=12), later, Rules(), silent)
+        assert prune(store, planned, tmp_path / "archive", Rules(), later, silent).sessions
+    else:
+        (store.data / VIEWS_DB).unlink()
+    Views.open(store, now=lambda: later + timedelta(minutes=1)).close()
+
+    assert "T301" in {code for code, *_ in before}
+    assert told_of(store, "s") == before
 
 
 def test_a_finding_that_is_withdrawn_is_known_with_both_times(store):

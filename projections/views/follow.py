@@ -62,7 +62,7 @@ class Views(Pages):
             except StoreDamagedError as error:
                 if error.place != str(path):
                     raise
-        rebuild(tracker, rules, progress)
+        rebuild(tracker, rules, progress, now=now)
         return cls._caught_up(tracker, rules, progress, now)
 
     @classmethod
@@ -111,7 +111,7 @@ class Views(Pages):
         self, tracker: Tracker, progress: Progress | None = None, *, as_of: datetime | None = None
     ) -> None:
         """Puts a new file in the place of ours, and goes on with that."""
-        rebuild(tracker, self.rules, progress, as_of=as_of)
+        rebuild(tracker, self.rules, progress, as_of=as_of, now=self._clock)
         with views_errors(self.path):
             self._reconnect()
             self._reload()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -28,10 +29,12 @@ from projections.views.database import (
 from projections.views.loss import refuse_marked_loss
 from projections.views.opened import begun
 from projections.views.pages import BULK, Pages
+from projections.views.publications import PUBLISHED_DB, published_up_to
 from tracker.bulk import bulk
 from tracker.errors import StoreError
 from tracker.rules import Rules
 from tracker.store.application import Tracker
+from tracker.store.clock import wall_clock
 from tracker.store.place import identity
 from tracker.store.private import PRIVATE_FILE, make_directory
 from tracker.store.sqlite_errors import sqlite_errors
@@ -49,18 +52,21 @@ def rebuild(
     page_size: int = BULK,
     stop: int | None = None,
     as_of: datetime | None = None,
+    now: Callable[[], datetime] = wall_clock,
 ) -> Path:
     """Makes the read models anew beside the live ones, then puts them in their place.
 
     With ``stop`` they go only up to that position; with ``path`` they become that file instead. They are
-    settled at ``as_of``, where that is later than the newest receive time; the live ones not earlier
-    than those whose place they take.
+    settled at ``as_of``, where that is later than the newest receive time; the live ones, where none is given, at
+    the moment for which was published last, so that nothing is taken back that time alone has shown. That
+    moment is no later than ``now``: a clock may have been ahead.
     """
     rules = rules or Rules()
     live = path or tracker.data / VIEWS_DB
     if path is None and stop is None and as_of is None:
-        as_of = _settled_at(live, tracker)
+        _look_for_loss(live, tracker)
         refuse_marked_loss(tracker)
+        as_of = _published_at(tracker, now)
     beside = live.with_name(f"{live.name}.rebuild-{os.getpid()}")
     refuse_what_is_no_file(live)
     remove_leftovers(tracker.data / VIEWS_DB)
@@ -121,10 +127,17 @@ def _put(beside: Path, live: Path) -> bool:
     return True
 
 
-def _settled_at(path: Path, tracker: Tracker) -> datetime | None:
-    """The moment at which these read models are settled, if they are of what the store still has."""
+def _look_for_loss(live: Path, tracker: Tracker) -> None:
+    """Raises ``LossError`` where these read models were made of what the store has no longer."""
     try:
-        checkpoint, _ = checkpoint_of(path)
+        checkpoint, _ = checkpoint_of(live)
     except StoreError:
-        return None
-    return checkpoint.as_of if fits(checkpoint, tracker, path) and checkpoint.heeds(tracker) else None
+        return
+    fits(checkpoint, tracker, live)
+
+
+def _published_at(tracker: Tracker, now: Callable[[], datetime]) -> datetime | None:
+    """The moment as of which was published last, whatever has become of the read models and of the store since."""
+    mark = published_up_to(tracker.data / PUBLISHED_DB)
+    as_of = mark[0].as_of if mark is not None else None
+    return min(as_of, now()) if as_of is not None else None
