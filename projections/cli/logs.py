@@ -57,9 +57,19 @@ def open_logs(
 def note_logs(read: Logs) -> None:
     """Notes what its owner may not expect of each log that was read to be judged."""
     for name, odd in read.odd.items():
-        if not odd.deliveries and name not in read.broken:
+        if not (odd.deliveries or odd.cut.count) and name not in read.broken:
             note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
         note_oddities(name, odd)
+        if odd.cut.count:
+            note_incomplete(name, odd.cut.first, "not judged")
+
+
+def note_incomplete(name: str, line: int, left: str) -> None:
+    """Notes what became of a last line that is not complete."""
+    note(
+        f"{name}:{line}: the last line is incomplete, so it was {left}",
+        "run the command again when the line is complete; if it is, end it with a newline",
+    )
 
 
 def note_oddities(name: str, odd: Oddities, what: str = "line", place: Callable[[int], str] = str) -> None:

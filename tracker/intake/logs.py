@@ -83,6 +83,8 @@ class Oddities(msgspec.Struct):
     unclear: Oddity = msgspec.field(default_factory=Oddity)
     shapes: dict[str, int] = msgspec.field(default_factory=dict)
     """How many lines were read in each shape, in words."""
+    cut: Oddity = msgspec.field(default_factory=Oddity)
+    """The last line, where it is incomplete and was left out."""
 
     def look_at(self, delivery: Delivery, line: int) -> None:
         self.deliveries += 1
@@ -110,6 +112,16 @@ class Oddities(msgspec.Struct):
             time = f"time in {read_as.time}" if read_as.time else "no time"
             shape = f"webhook in {read_as.webhook}, {time}" + (f" ({read_as.name})" if read_as.name else "")
             self.shapes[shape] = self.shapes.get(shape, 0) + 1
+
+
+def whole(lines: Iterable[Line], odd: Oddities) -> Iterator[Line]:
+    """The same lines, with a blank one in the place of a last one that is incomplete: it may still be written."""
+    for line in lines:
+        if line.ended or not line.cut:
+            yield line
+        else:
+            odd.cut.add(line.at, "")
+            yield replace(line, text=b"", too_long=0)
 
 
 def refuse_url(path: str) -> None:
