@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections import zones
-from projections.cli.logs import note_logs, open_logs
+from projections.cli.logs import note_logs, open_webhooks
 from projections.cli.messages import not_installed, note, note_loss, raise_all
 from projections.cli.options import (
     LEVELS,
@@ -182,7 +182,7 @@ def _of_logs(
         from projections.audit.auditing import Logs
         from projections.audit.auditing import audit as judged
 
-        opened, complaints = open_logs(paths, settings, settings.keyrings_of_logs(keys))
+        opened, complaints = open_webhooks(paths, settings, settings.keyrings_of_logs(keys))
         read = Logs(opened, as_given)
         with of_logs(opened) as watch:
             return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
@@ -243,7 +243,7 @@ def _on_spark(
     paths = tuple(one for path in paths for one in (archives(path) or [path]))
     logs = [path for path in paths if not is_archive(path)]
     if logs:
-        opened, complaints = open_logs(logs, settings, {})
+        opened, complaints = open_webhooks(logs, settings, {})
         readable = {log.path for log in opened}
         paths = tuple(path for path in paths if is_archive(path) or path in readable)
     if out is not None:

@@ -54,6 +54,25 @@ def open_logs(
     return opened, complaints
 
 
+def open_webhooks(
+    paths: Iterable[str], settings: Settings, keys: Mapping[str | None, Keyring]
+) -> tuple[list[Any], list[TrackerError]]:
+    """The logs to judge, and an error for each one that cannot be opened or has no webhook."""
+    from tracker.intake.logs import refuse_no_webhooks
+
+    opened, complaints = open_logs(paths, settings, keys)
+    found = []
+    for log in opened:
+        try:
+            refuse_no_webhooks(log)
+            found.append(log)
+        except TrackerError as error:
+            complaints.append(error)
+    if not found:
+        raise_all(complaints)
+    return found, complaints
+
+
 def note_logs(read: Logs) -> None:
     """Notes what its owner may not expect of each log that was read to be judged."""
     for name, odd in read.odd.items():

@@ -14,6 +14,7 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from itertools import chain, islice
 from pathlib import Path
@@ -33,6 +34,7 @@ from tracker.errors import LogError, without_secrets
 from tracker.intake.framing import counted, framed
 from tracker.intake.lines import PAUSE, Line
 from tracker.intake.packing import CHUNK, unpacked
+from tracker.lifecycles import REGISTRY
 
 if TYPE_CHECKING:  # who has no keys needs not wait for what verifies
     from tracker.delivery.signature import Keyring
@@ -68,6 +70,12 @@ def is_usual(delivery: Delivery) -> bool:
     """Whether nothing of it deserves a word, as of most."""
     received_at = delivery.received.received_at
     return delivery.lifecycle is not None and received_at is not None and delivery.read_as is None
+
+
+def is_webhook(delivery: Delivery) -> bool:
+    """Whether it is one, known or new: other logs have a ``type`` too, but neither ``data`` nor our name for it."""
+    named = bool(delivery.said) or b'"webhookType"' in delivery.body
+    return delivery.type in REGISTRY.routes or bool(delivery.type and named)
 
 
 class Oddities(msgspec.Struct):
@@ -122,6 +130,28 @@ def whole(lines: Iterable[Line], odd: Oddities) -> Iterator[Line]:
         else:
             odd.cut.add(line.at, "")
             yield replace(line, text=b"", too_long=0)
+
+
+def refuse_no_webhooks(log: Log) -> None:
+    """Raises ``LogError`` where no line of a file is a webhook: then it is not the log that is meant.
+
+    It is read up to the first one. A damaged log has some, and is what an audit is for.
+    """
+    if not log.is_repeatable:  # what comes through a pipe cannot be looked at beforehand
+        return
+    first, count = None, 0
+    with suppress(LogError):  # it is reported where the log is read
+        for line in log.anew().lines():
+            if line.blank or (line.cut and not line.ended):
+                continue
+            one = log.delivery(line, line.number)
+            if is_webhook(one):
+                return
+            first, count = first or one, count + 1
+    if first is not None:
+        lines = f"none of its {count:,} lines is" if count > 1 else "its only line is not"
+        hint = "check that it is the log you mean; if so, say where a line has the webhook by --webhook-field"
+        raise LogError(f"{lines} a webhook; line {first.position}: {first.problem}", place=log.name, hint=hint)
 
 
 def refuse_url(path: str) -> None:
