@@ -105,12 +105,12 @@ def test_what_would_be_refused_is_refused_in_a_rehearsal(run, tmp_path):
 @pytest.mark.parametrize("command", [("audit",), ("audit", "--jobs", 2), ("calibrate",)])
 def test_a_file_without_any_webhook_is_not_judged(run, tmp_path, command):
     write(tmp_path / "log", [b"", b"root:x:0:0", b"daemon:x:1:1"])
-    assert run(*command, "log") == (
-        2,
-        "",
-        "error: log: none of its 2 lines is a webhook; line 2: it is not JSON: invalid character at column 1\n"
-        "hint: check that it is the log you mean; if so, say where a line has the webhook by --webhook-field\n",
-    )
+    code, out, complaint = run(*command, "log")
+    assert (code, out) == (2, "")
+    assert complaint.splitlines() == [
+        "error: log: none of its 2 lines is a webhook; line 2: it is not JSON: invalid character at column 1",
+        "hint: check that it is the log you mean; if so, say where a line has the webhook by --webhook-field",
+    ]
 
 
 def test_beside_a_file_without_any_webhook_the_other_logs_are_judged(run, tmp_path):
