@@ -101,12 +101,13 @@ def test_logs_of_all_kinds_are_reported_as_in_one_process_also_one_that_breaks_o
     broken.write_bytes(content[: len(content) // 2])
     empty, last = write(tmp_path / "empty", []), write(tmp_path / "d.jsonl", lines[300:])
     last.write_bytes(last.read_bytes() + lines[0][:-5])  # it is still being written
-    paths = [plain, packed, broken, empty, last]
+    text = write(tmp_path / "e.log", [b"listening", b"INFO got " + made_up(1)[0], b"done"])
+    paths = [plain, packed, broken, empty, last, text]
     expected, found = here(paths), on_spark(running, paths)
 
     assert contents(*found) == contents(*expected)
     assert {"X406", "C513"} <= codes(found[0])
-    assert found[1].odd[str(last)].cut.count == 1
+    assert (found[1].odd[str(last)].cut.count, found[1].odd[str(text)].beside.count) == (1, 2)
     assert [error.place for error in found[1].errors] == [str(broken)]
     positions = [one.position for one in expected[0].findings if one.position is not None]
     assert [found[1].place(one) for one in positions] == [expected[1].place(one) for one in positions]

@@ -76,7 +76,7 @@ def open_webhooks(
 def note_logs(read: Logs) -> None:
     """Notes what its owner may not expect of each log that was read to be judged."""
     for name, odd in read.odd.items():
-        if not (odd.deliveries or odd.cut.count) and name not in read.broken:
+        if not (odd.deliveries or odd.cut.count or odd.beside.count) and name not in read.broken:
             note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
         note_oddities(name, odd)
         if odd.cut.count:
@@ -152,6 +152,16 @@ def note_oddities(name: str, odd: Oddities, what: str = "line", place: Callable[
             example = f" ({oddity.example})" if oddity.example else ""
             words = one if oddity.count == 1 else many
             note(f"{name}: {which} {words}; the first is {what} {place(oddity.first)}{example}", hint)
+    if odd.beside.count:
+        note(
+            f"{name}: {quantity(odd.beside.count, what)} without a webhook {_were(odd.beside.count)} passed over;"
+            f" the first is {what} {place(odd.beside.first)}",
+            "this is a text with webhooks in it; if one of these lines should be a webhook, log it as JSON",
+        )
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _share(count: int, of: int, what: str) -> str:

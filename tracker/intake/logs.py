@@ -32,7 +32,7 @@ from tracker.delivery.unwrap import USUAL, Fields, find
 from tracker.delivery.webhook import FLAT, MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError, without_secrets
 from tracker.intake.framing import counted, framed
-from tracker.intake.lines import PAUSE, Line
+from tracker.intake.lines import PAUSE, Beside, Line
 from tracker.intake.packing import CHUNK, unpacked
 from tracker.lifecycles import REGISTRY
 
@@ -93,6 +93,8 @@ class Oddities(msgspec.Struct):
     """How many lines were read in each shape, in words."""
     cut: Oddity = msgspec.field(default_factory=Oddity)
     """The last line, where it is incomplete and was left out."""
+    beside: Oddity = msgspec.field(default_factory=Oddity)
+    """Lines of a text that stand between its webhooks and were passed over."""
 
     def look_at(self, delivery: Delivery, line: int) -> None:
         self.deliveries += 1
@@ -123,13 +125,17 @@ class Oddities(msgspec.Struct):
 
 
 def whole(lines: Iterable[Line], odd: Oddities) -> Iterator[Line]:
-    """The same lines, with a blank one in the place of a last one that is incomplete: it may still be written."""
+    """The same lines, with a blank one in the place of a last one that is incomplete: it may still be written.
+
+    What delivers nothing though it is not blank is counted.
+    """
     for line in lines:
-        if line.ended or not line.cut:
-            yield line
-        else:
+        if type(line) is Beside:
+            odd.beside.add(line.at, "")
+        elif not line.ended and line.cut:
             odd.cut.add(line.at, "")
-            yield replace(line, text=b"", too_long=0)
+            line = replace(line, text=b"", too_long=0)  # noqa: PLW2901 - in its place
+        yield line
 
 
 def refuse_no_webhooks(log: Log) -> None:
