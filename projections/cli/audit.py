@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from projections import zones
 from projections.cli.logs import note_logs, open_webhooks
-from projections.cli.messages import not_installed, note, note_loss, raise_all
+from projections.cli.messages import not_installed, note_loss, raise_all
 from projections.cli.options import (
     LEVELS,
     MACHINE,
@@ -28,7 +27,7 @@ from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import perhaps_pruned
 from projections.cli.times import AsOf, GivenTime, with_tz
-from projections.cli.wanted import note_nothing, wanted_by, with_wanted
+from projections.cli.wanted import note_accepts, note_nothing, wanted_by, with_wanted
 from projections.progress import counted, of_events, of_logs
 from tracker.errors import TrackerError, UsageError
 
@@ -147,7 +146,8 @@ def audit(
             raise_all(complaints)  # that is why nothing could be judged
     else:
         result, hint = _of_store(settings, until, jobs, session, meeting)
-    result.findings.accept(settings.rules.accept)
+    unused = result.findings.accept(settings.rules.accept)
+    note_accepts(settings, unused, result.findings, result.newest)
     if wanted is not None:
         result.findings.keep(wanted)
         note_nothing(session or meeting, result.findings, hint)
@@ -155,7 +155,6 @@ def audit(
         from projections.exports.parquet import write_findings
 
         write_findings(result.findings, out / "findings" / "findings.parquet")
-    _note_expired(settings, result.newest)
     least: Any = min_severity or ("warning" if format == TEXT else "info")
     fails = partial(_fails, fail_on, strict)
     if format == TEXT:
@@ -289,12 +288,3 @@ def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
     if fail_on == "never" or found.verdict == "accepted" or (found.verdict != "settled" and not strict):
         return False
     return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
-
-
-def _note_expired(settings: Settings, as_of: datetime | None) -> None:
-    for number, entry in enumerate(settings.rules.accept, 1):
-        if entry.until is not None and entry.expired(as_of):
-            note(
-                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {zones.dated(entry.until)}",
-                "what came later is reported again: fix the cause, or set a later date",
-            )

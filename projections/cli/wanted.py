@@ -1,13 +1,14 @@
-"""Which of the findings of an audit are asked for."""
+"""Which of the findings of an audit are asked for, and which are accepted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from projections import zones
 from projections.cli.messages import note
 from projections.cli.options import Name, with_account
 from projections.cli.subjects import known_code
@@ -15,8 +16,12 @@ from projections.cli.times import Moment
 
 if TYPE_CHECKING:
     from projections.audit.found import Findings
+    from projections.cli.settings import Settings
+    from tracker.accept import Acceptance
     from tracker.findings import Finding
 
+MOST_NAMED = 3
+"""Ids that a hint names."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -75,3 +80,24 @@ def note_nothing(asked: str | None, findings: Findings, hint: str) -> None:
     if asked is not None and not any(True for _ in findings):
         hint = hint or "check the id: what is not in what was read has no findings either"
         note(f"{asked}: nothing was found", hint)
+
+
+def note_accepts(
+    settings: Settings, unused: Sequence[Acceptance], findings: Findings, as_of: datetime | None
+) -> None:
+    """Notes the entries that have expired, and the others that are ``unused``, because they match none of the findings."""
+    for number, entry in enumerate(settings.rules.accept, 1):
+        names = (("session", entry.session), ("meeting", entry.meeting))
+        what = ", ".join([entry.code, *(f"{name} {one}" for name, one in names if one)])
+        if entry.until is not None and entry.expired(as_of):
+            note(
+                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {zones.dated(entry.until)}",
+                "what came later is reported again: fix the cause, or set a later date",
+            )
+        elif any(entry is one for one in unused):
+            whole = findings.named(entry)
+            hint = f"an entry names an id in full: {', '.join(whole[:MOST_NAMED])}" if whole else ""
+            note(
+                f"{settings.accept_in}: accept entry {number} ({what}) matches nothing here",
+                hint or "check what it names; if what it accepted is over, remove it",
+            )
