@@ -113,6 +113,13 @@ def test_logs_of_all_kinds_are_reported_as_in_one_process_also_one_that_breaks_o
     assert [found[1].place(one) for one in positions] == [expected[1].place(one) for one in positions]
 
 
+def test_the_ids_of_all_sessions_and_of_their_meetings_are_met(running, tmp_path):
+    log, met = write(tmp_path / "log", made_up(5)), set()
+    spark.audit(running, [str(log)], RULES, None, meet=lambda *ids: met.add(ids))
+    came = {(one.session_id, one.meeting_id) for one in Logs([Log(str(log))]).deliveries() if one.session_id}
+    assert {ids for ids in met if ids[0]} >= {ids for ids in came if all(ids)} != set()
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5])
 def test_a_log_cut_at_a_moment_is_reported_as_in_one_process(running, tmp_path, share):
     log = write(tmp_path / "log", made_up(200))

@@ -126,3 +126,33 @@ def test_a_damaged_log_is_judged_where_any_line_is_a_webhook_and_a_pipe_always(r
     code, out, _ = run("audit", "log")
     assert (code, "1,501 deliveries, " in out) == (1, True)
     assert run("audit", "-", stdin=b"damaged")[0] == 1
+
+
+@pytest.mark.parametrize("how", [(), ("--jobs", 2), ("--format", "junit")])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "the log is empty"),
+        (b"\n \n", "the log is empty"),
+        (b'{"webhookType": "sess', "no webhook is in it"),
+    ],
+)
+def test_an_audit_of_nothing_fails_because_nothing_was_judged(run, tmp_path, how, content, problem):
+    (tmp_path / "log").write_bytes(content)
+    for name in ("log", "-"):
+        code, out, complaint = run("audit", *how, name, stdin=content)
+        assert (code, out) == (2, "")
+        assert f"error: {'stdin' if name == '-' else name}: {problem}\nhint: nothing was judged" in complaint
+
+
+def test_of_several_logs_an_empty_one_is_named_and_the_others_are_judged(run, tmp_path):
+    write(tmp_path / "log", webhooks(3))
+    (tmp_path / "empty").touch()
+    code, _, said = run("audit", "empty", "log")
+    assert (code, "note: empty: the log is empty\nhint: " in said) == (0, True)
+
+
+def test_an_empty_store_is_in_good_order(run, tmp_path):
+    (tmp_path / "log").touch()
+    run("ingest", "log")
+    assert run("audit")[0] == 0

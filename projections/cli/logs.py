@@ -73,14 +73,24 @@ def open_webhooks(
     return found, complaints
 
 
-def note_logs(read: Logs) -> None:
-    """Notes what its owner may not expect of each log that was read to be judged."""
+def note_logs(read: Logs) -> list[TrackerError]:
+    """Notes what its owner may not expect of each log that was read to be judged; an error for each, where all are empty."""
+    from tracker.errors import LogError
+
+    is_judged, complaints = any(odd.deliveries for odd in read.odd.values()), list[TrackerError]()
     for name, odd in read.odd.items():
-        if not (odd.deliveries or odd.cut.count or odd.beside.count) and name not in read.broken:
-            note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
         note_oddities(name, odd)
         if odd.cut.count:
             note_incomplete(name, odd.cut.first, "not judged")
+        if odd.deliveries or name in read.broken:
+            continue
+        empty = "no webhook is in it" if odd.cut.count or odd.beside.count else "the log is empty"
+        hint = "nothing was judged; check that it is the log you mean, and that something still writes it"
+        if is_judged:
+            note(f"{name}: {empty}", hint)
+        else:
+            complaints.append(LogError(empty, place=name, hint=hint))
+    return complaints
 
 
 def note_incomplete(name: str, line: int, left: str) -> None:
