@@ -268,6 +268,21 @@ def test_g_and_a_letter_go_to_a_page_and_a_question_mark_lists_the_keys(browser,
         opened.wait_for_url("**/recordings")
 
 
+def test_a_key_counts_as_soon_as_the_list_of_keys_is_closed_though_the_focus_is_still_in_it(browser, monday):
+    with page(browser, monday) as opened:
+        opened.goto("/")
+        opened.keyboard.press("?")
+        opened.get_by_role("heading", name="Keyboard shortcuts").wait_for()
+        held = """() => {
+            const inside = document.activeElement;
+            document.getElementById("keys").close();
+            for (const key of "gr") inside.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+            return inside.closest("dialog").id;
+        }"""
+        assert opened.evaluate(held) == "keys"
+        opened.wait_for_url("**/recordings")
+
+
 def test_what_is_typed_into_a_field_is_no_shortcut(browser, monday):
     with page(browser, monday) as opened:
         opened.goto("/sessions")

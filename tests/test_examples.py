@@ -131,7 +131,7 @@ def standing(name: str) -> dict[str, list[str]]:
         newest = max(filter(None, (newest, delivery.received_at)), default=None)
     found = {
         session.stream: sorted(finding.code for finding in session.findings)
-        for session in sessions.all_assessed(newest)
+        for session in [sessions.assessed(stream, newest) for stream in list(sessions.observed)]
     }
     return {stream: codes for stream, codes in found.items() if codes or not stream.startswith("resource:")}
 

@@ -501,7 +501,7 @@ def codes_of(session):
 
 def test_where_copies_come_after_a_minute_a_lone_repeat_after_a_minute_is_a_copy():
     minute = log_with_copies(0.1, [60], calm)
-    assert minute.has_profile
+    assert minute.profile.enough
     assert codes_of(joined_again(minute, 60)) == ["D101"]
 
 
@@ -514,7 +514,7 @@ def test_where_copies_come_after_a_minute_a_lone_repeat_of_another_age_is_no_fac
 
 
 def test_where_nothing_ever_comes_again_a_lone_repeat_is_a_step_of_its_own(never):
-    assert never.has_profile
+    assert never.profile.enough
     assert codes_of(joined_again(never, 60)) == ["S213"]
 
 
@@ -625,7 +625,7 @@ def test_what_comes_twice_through_two_channels_says_nothing_of_lone_copies():
 
 def test_where_too_little_has_come_the_windows_hold_and_a_lone_repeat_is_doubtful():
     few = learned(in_order(*with_copies(20, 0.1, [60])))
-    assert not few.has_profile
+    assert not few.profile.enough
     (found,) = [one for one in joined_again(few, 60).findings if one.code != "T310"]
     assert (found.code, found.severity) == ("D105", "info")
     assert 0.5 < found.confidence < 0.9
@@ -1224,7 +1224,7 @@ def test_a_code_of_the_log_is_not_found_in_its_nearest_neighbour(code):
 def test_nothing_is_known_of_no_log():
     assert learned([]) == LogView() == NOTHING_KNOWN
     assert (learned([]) != NOTHING_KNOWN) is False  # a struct answers that by itself
-    assert (NOTHING_KNOWN.has_profile, list(NOTHING_KNOWN.replays()), NOTHING_KNOWN.rooms_without()) == (
+    assert (NOTHING_KNOWN.profile.enough, list(NOTHING_KNOWN.replays()), NOTHING_KNOWN.rooms_without()) == (
         False,
         [],
         {},

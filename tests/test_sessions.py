@@ -7,7 +7,7 @@ from story import RULES, deliveries, moment, standing, value
 
 from tracker.judging import search
 from tracker.judging import sessions as sessions_module
-from tracker.judging.assess import assess_all
+from tracker.judging.assess import assess, assess_all
 from tracker.judging.findings.overlaps import live_at_begin, overlaps, span
 from tracker.judging.log import Habits
 from tracker.judging.session import observe_all
@@ -33,7 +33,7 @@ def observed(*lines, **more):
 def test_each_stream_is_a_session_of_its_own():
     sessions = observed(*LINES)
     assert list(sessions.observed) == ["T", "S"]
-    assert {one.session_id: one.deliveries for one in sessions.all_assessed(None)} == {"S": 5, "T": 1}
+    assert {one.session_id: one.deliveries for one in sessions.observed.values()} == {"S": 5, "T": 1}
 
 
 def test_a_session_is_assessed_as_it_would_be_alone():
@@ -96,7 +96,7 @@ def test_the_sessions_that_overlap_are_those_that_have_an_overlapping_one(drawn)
     for name, gap, line in drawn:
         now += gap
         lines.append(f"{now} {line} sessionId={name}")
-    spans = [span(session) for session in observed(*lines).all_assessed(moment(now))]
+    spans = [span(assess(one, moment(now))) for one in observed(*lines).observed.values()]
     found = {this.stream: one.evidence for this, one in overlaps(spans, RULES, moment(now))}
     overlapping = {this.stream: live_at_begin(this, spans, RULES) for this in spans}
     assert found == {
@@ -109,7 +109,7 @@ def test_the_sessions_that_overlap_are_those_that_have_an_overlapping_one(drawn)
 def test_a_session_goes_on_beside_an_end_of_another_one_that_is_all_that_came_of_it():
     a = ("0 session-started sessionId=a", "0 participant-joined p sessionId=a")
     lines = (*a, "0 session-ended sessionId=b", "0 session-started sessionId=c")
-    spans = [span(session) for session in observed(*lines).all_assessed(moment(0))]
+    spans = [span(assess(one, moment(0))) for one in observed(*lines).observed.values()]
     assert [this.stream for this, _ in overlaps(spans, RULES, moment(0))] == ["c"]
 
 

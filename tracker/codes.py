@@ -12,6 +12,32 @@ from functools import cache
 
 from tracker.findings import NO_PRICE, Code, codes_in
 
+D102 = Code(
+    "D102",
+    "late",
+    "info",
+    when="A step came after one that should follow it. The longer after `lateness`, the less likely that is.",
+    message="{type} came late: {delay} after a step that should follow it",
+    example="hls-started, then hls-starting",
+    advice="Nothing to do. Do not rely on the order in which webhooks come.",
+    prices=("late",),
+)
+D103 = Code(
+    "D103",
+    "overtaken",
+    "info",
+    when=(
+        "The left of a visit came after the joined of the same person's next visit. Within `overtaken` that"
+        " is usual."
+    ),
+    message=(
+        "{name} joined again {delay} before the left of the earlier visit came; that left does not end the"
+        " new visit"
+    ),
+    example="joined, joined from a second device, then the left of the first device",
+    advice="Nothing to do. A handler that marks the person as gone at this left is wrong.",
+    prices=("overtaken",),
+)
 D104 = Code(
     "D104",
     "settled-after-end",

@@ -183,7 +183,7 @@ def profile(log: LogView) -> Profile:
     return Profile(
         habits.bodies,
         sum(habits.copies.values()),
-        log.has_profile,
+        log.profile.enough,
         tuple(_ages(log)),
         habits.steps + overtaken,
         overtaken,

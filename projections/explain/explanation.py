@@ -237,7 +237,7 @@ def _of_copy(copy: Copy, context: Context) -> Assumed:
         price += prices["no copy"]  # which its original had paid
     name = _name_of_copy(copy, price, context)
     words = PRICES[name].assumed
-    if name == "copy" and context.log.has_profile:
+    if name == "copy" and context.log.profile.enough:
         words = "a copy, by how old copies are in this log"
     return Assumed(name, "", price, words, (copy.original.position, copy.delivered.position))
 

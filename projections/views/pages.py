@@ -61,7 +61,7 @@ from tracker.judging.log import (
     telling,
     view_of,
 )
-from tracker.judging.session import Observed
+from tracker.judging.session import Observed, observe_all
 from tracker.judging.sessions import Outside, Sessions
 from tracker.judging.state import Session
 from tracker.rules import Rules
@@ -243,12 +243,8 @@ class Pages(Opened):
 
         def recall(stream: str, before: int | None) -> Observed | None:
             at = self.checkpoint.position if before is None else before - 1
-            observed: Observed | None = None
-            counted = Habits()  # the log has learned of it before; what that was the session remembers
-            for one in tracker.history(stream, at=at):
-                observed = observed or Observed(stream, one.session_id)
-                observed.observe(one, counted)
-            return observed
+            # The log has learned of it before; what that was the session remembers.
+            return observe_all(tracker.history(stream, at=at), Habits())
 
         self._sessions.recall = recall
         return self._sessions

@@ -415,8 +415,8 @@ def judge_all(received: Iterable[Delivery]) -> None:
     sessions = Sessions(RULES)
     for one in received:
         sessions.observe(one)
-    for _ in sessions.all_assessed(None):
-        pass
+    for stream in sessions.observed:
+        sessions.assessed(stream, None)
 
 
 def _moves() -> list[tuple[str, str, str]]:

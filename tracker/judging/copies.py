@@ -138,9 +138,9 @@ class CopyPrices:
             return True, prices["copy with others"]
         if context.is_second_channel(one.at - original.at):
             return True, prices["copy through two channels"]
-        if self._is_certain and context.log.has_profile:
+        if self._is_certain and context.log.profile.enough:
             return True, context.log.profile.again_price(one.at, age, context.stream)
-        if context.log.has_profile:
+        if context.log.profile.enough:
             return min([context.log.profile.copy_price(one.at, one.at - at) for at in since], key=itemgetter(1))
         return self._is_certain, by_age(prices["copy"], age, windows.redelivery)
 
@@ -204,7 +204,8 @@ def _pair_again(one: Copy, other: Copy, context: Context) -> tuple[str, float]:
         each.at % SECOND == 0 for copy in (one, other) for each in (copy.delivered, copy.original)
     ):
         price += log(2)  # where times are whole seconds, twice as many are alike by chance
-    if context.log.has_profile:  # who starts again starts again with both; of copies each came again by itself
+    if context.log.profile.enough:
+        # Who starts again starts again with both; of copies each came again by itself.
         again = context.log.profile.again_price(other.delivered.at, other.age, context.stream)
         price = min(price, max(0.0, again - other.price))
     return name, price

@@ -117,13 +117,14 @@ def _alone(lifecycle: Lifecycle, run: Candidate, context: Context) -> Iterator[A
     prices = context.prices
     for code, other in run.others:
         original = run.originals[other.step.name]
+        found = "" if code == "supplement" else code
         paid = code if code in prices else "C504"
-        if lifecycle.is_presence or paid == "supplement" or _says_it_twice(original, other, context):
+        if lifecycle.is_presence or not found or _says_it_twice(original, other, context):
             delay = 0 if lifecycle.brings_the_same(original.data, other.data) else other.at - original.at
             price = by_delay(prices["supplement"], delay, context.windows.self_stop)
-            yield Assumption(code, price, other, original, paid="supplement")
+            yield Assumption(found, price, other, original, paid="supplement")
         else:
-            yield Assumption(code, prices[paid], other, original, paid=paid)
+            yield Assumption(found, prices[paid], other, original, paid=paid)
     if not run.lawful:
         yield from _gaps(lifecycle, run, context)
         if len(run.originals) > 1:

@@ -231,10 +231,8 @@ class Observed(msgspec.Struct, eq=False):
         aggregate = self.aggregates.get(key)
         if aggregate is None:
             aggregate = self.aggregates[key] = ObservedAggregate(lifecycle, delivery.key)
-        said, evidence = delivery.said, False
-        for name in lifecycle.evident:
-            if said.get(name):
-                evidence = True
+        said = delivery.said
+        evidence = any(map(said.get, lifecycle.evident))
         timed = delivery.received.received_at is not None
         one = Delivered(step, at, delivery.position, delivery.data, evidence, timed)
         webhook_type, step_bit = delivery.type or "", 1 << lifecycle.rank[step.name]
@@ -357,12 +355,12 @@ class Observed(msgspec.Struct, eq=False):
             habits.count_equals(self.doubtful, by, evidence=False)
 
 
-def observe_all(deliveries: Iterable[Delivery]) -> Observed | None:
+def observe_all(deliveries: Iterable[Delivery], habits: Habits | None = None) -> Observed | None:
     """What came of one stream; ``None`` if nothing did."""
     observed = None
     for delivery in deliveries:
         observed = observed or Observed(delivery.stream, delivery.session_id)
-        observed.observe(delivery)
+        observed.observe(delivery, habits)
     return observed
 
 

@@ -8,7 +8,7 @@ no session is assessed delivery by delivery (``Outside``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import msgspec
@@ -22,7 +22,7 @@ from tracker.judging.state import Session
 from tracker.judging.visits import Visits
 from tracker.rules import Rules
 
-__all__ = ["Outside", "Sessions", "nothing_before"]
+__all__ = ["Outside", "Sessions"]
 
 LONG = 50
 """Deliveries of an aggregate from which on it is not searched from its beginning each time."""
@@ -34,23 +34,18 @@ Recall = Callable[[str, int | None], Observed | None]
 """Gives what came of a stream before a position (``None``: all that is known); ``None`` if nothing did."""
 
 
-def nothing_before(_stream: str, _before: int | None) -> Observed | None:
-    """The memory of whoever keeps everything."""
-    return None
-
-
 class Sessions(msgspec.Struct, eq=False):
     """Sessions (and other streams) by their stream.
 
     Attributes:
         rules: By which they are judged.
-        recall: Where a session comes from that is not in memory.
+        recall: Where a session comes from that is not in memory; from nowhere where everything is kept.
         habits: What the log learns of its sessions; ``None`` where that is known already.
         observed: Those in memory, the one used last at the end.
     """
 
     rules: Rules
-    recall: Recall = nothing_before
+    recall: Recall = lambda _stream, _before: None
     habits: Habits | None = None
     observed: dict[str, Observed] = msgspec.field(default_factory=dict)
     _memos: dict[str, Memos] = msgspec.field(default_factory=dict)
@@ -94,12 +89,6 @@ class Sessions(msgspec.Struct, eq=False):
         for stream in list(self._visits)[:-KEPT]:
             del self._visits[stream]
         return visits
-
-    def all_assessed(
-        self, as_of: datetime | None, log: LogView = NOTHING_KNOWN, *, over: bool = False
-    ) -> Iterator[Session]:
-        """Every stream in memory as it stands at a moment."""
-        return (assess(one, as_of, self.rules, log, over=over) for one in self.observed.values())
 
     def keep(self, most: int) -> None:
         """Forgets those used least recently, so that at most so many stay in memory."""

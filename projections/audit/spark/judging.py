@@ -33,7 +33,7 @@ from tracker.judging.assess import assess
 from tracker.judging.findings.overlaps import overlaps, span
 from tracker.judging.hypothesis import micros
 from tracker.judging.log import Habits, LogView
-from tracker.judging.session import Observed
+from tracker.judging.session import Observed, observe_all
 from tracker.judging.sessions import Outside
 from tracker.rules import Rules
 
@@ -61,17 +61,8 @@ def _learn(batches: Batches, *, begins: list[int]) -> Batches:
     habits = Habits()
     for stream, came in groupby(_deliveries(batches, begins), key=lambda one: one.stream):
         if not stream.startswith(UNROUTED):
-            _observed(stream, came, habits)
+            observe_all(came, habits)
     yield as_batch([(pack(habits),)], LEARNED)
-
-
-def _observed(stream: str, came: Iterable[Delivery], habits: Habits | None = None) -> Observed:
-    observed: Observed | None = None
-    for delivery in came:
-        observed = observed or Observed(stream, delivery.session_id)
-        observed.observe(delivery, habits)
-    assert observed is not None, "there is a row of it"
-    return observed
 
 
 def fold(
@@ -89,7 +80,9 @@ def fold(
         if stream.startswith(UNROUTED):
             rows.append(_alone(stream, came, rules, log.habits.oldest))
         else:
-            rows.append(_one(_observed(stream, came), rules, as_of, log, states=states))
+            observed = observe_all(came)
+            assert observed is not None, "there is a row of it"
+            rows.append(_one(observed, rules, as_of, log, states=states))
         if len(rows) >= BATCH:
             yield as_batch(rows, JUDGED)
             rows = []

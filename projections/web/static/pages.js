@@ -74,7 +74,7 @@
     shown.addEventListener("click", () => dialog.showModal());
     let before = "";
     document.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog[open]")) return;
       const key = event.key;
       const page = before === "g" && document.querySelector(`.top nav [data-key="${CSS.escape(key)}"]`);
       before = key;

@@ -7,13 +7,13 @@ shows it. What is said is how often what such a share says has been right (``pri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 
 from msgspec.structs import replace
 
-from tracker.findings import Alternative, Code
+from tracker.findings import Alternative
 from tracker.judging import prices
 from tracker.judging.context import Context
 from tracker.judging.hypothesis import Hypothesis
@@ -46,13 +46,11 @@ def confidence_that_over(hypotheses: Sequence[Hypothesis]) -> float:
 class Shares:
     """How probable what the held hypothesis says is, by the prices of those that were kept beside it.
 
-    ``kept`` are the hypotheses, the held one first; ``codes`` are the entries of the codes that a hypothesis may find.
+    ``kept`` are the hypotheses, the held one first.
     """
 
-    def __init__(
-        self, lifecycle: Lifecycle, kept: Sequence[Hypothesis], context: Context, codes: Mapping[str, Code]
-    ) -> None:
-        self._lifecycle, self._context, self._codes = lifecycle, context, codes
+    def __init__(self, lifecycle: Lifecycle, kept: Sequence[Hypothesis], context: Context) -> None:
+        self._lifecycle, self._context = lifecycle, context
         self._all = kept
 
     def as_of(self, at: int) -> Shares:
@@ -60,7 +58,7 @@ class Shares:
         if len(self._all) == 1:
             return self
         context = replace(self._context, as_of=at)
-        return Shares(self._lifecycle, priced_as_of(self._lifecycle, self._all, context), context, self._codes)
+        return Shares(self._lifecycle, priced_as_of(self._lifecycle, self._all, context), context)
 
     def of(self, code: str, position: int) -> tuple[float, tuple[Alternative, ...]]:
         """How probable this finding is, and what the likeliest of the other hypotheses find instead."""
@@ -123,5 +121,5 @@ class Shares:
     def _findings_of(self, held: Hypothesis) -> Iterator[tuple[_Found, str]]:
         """The codes that a hypothesis would find, and where, with the name of what is assumed there."""
         for _, one in assumptions(self._lifecycle, held.all_runs(), self._context):
-            if one.code in self._codes:
+            if one.code:
                 yield (one.code, one.where.position), one.name

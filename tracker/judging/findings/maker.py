@@ -197,10 +197,10 @@ class Assessment(msgspec.Struct, eq=False):
     def _verdict(self, until: int | None, *, undecided: bool) -> tuple[Verdict, int | None]:
         if undecided:
             return "undecided", until
-        if self.observed.first_at is None:
-            return ("settled" if until is None or self.passed(until) else "undecided"), None
         if until is None or self.passed(until):
             return "settled", None
+        if self.observed.first_at is None:
+            return "undecided", None
         return ("undecided" if self.over else "provisional"), until
 
     def _cause(self, missing: tuple[str, ...], since: int | None, at: int | None) -> str | None:
@@ -209,7 +209,7 @@ class Assessment(msgspec.Struct, eq=False):
         if not missing or not silences or at is None or self.observed.first_at is None:
             return None
         since = since if since is not None else self.observed.first_at - _REACH
-        silence = self.context.log.silence_between(moment(since), moment(at))
+        silence = self.context.log.silence_between(since, at)
         return None if silence is None else f"L601 #{silence.position}"
 
     def runs(self) -> Iterator[tuple[Aggregate, Run]]:

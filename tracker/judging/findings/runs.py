@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracker import codes
-from tracker.findings import Code, Finding, Severity, codes_in
+from tracker.findings import Finding, Severity
 from tracker.judging.context import Context
 from tracker.judging.findings.confidence import Shares
 from tracker.judging.findings.copies import of_copies
@@ -22,36 +22,6 @@ from tracker.judging.words import clock, duration
 from tracker.lifecycle import ABSENT, Lifecycle
 
 __all__ = ["finders"]
-
-D102 = Code(
-    "D102",
-    "late",
-    "info",
-    when="A step came after one that should follow it. The longer after `lateness`, the less likely that is.",
-    message="{type} came late: {delay} after a step that should follow it",
-    example="hls-started, then hls-starting",
-    advice="Nothing to do. Do not rely on the order in which webhooks come.",
-    prices=("late",),
-)
-D103 = Code(
-    "D103",
-    "overtaken",
-    "info",
-    when=(
-        "The left of a visit came after the joined of the same person's next visit. Within `overtaken` that"
-        " is usual."
-    ),
-    message=(
-        "{name} joined again {delay} before the left of the earlier visit came; that left does not end the"
-        " new visit"
-    ),
-    example="joined, joined from a second device, then the left of the first device",
-    advice="Nothing to do. A handler that marks the person as gone at this left is wrong.",
-    prices=("overtaken",),
-)
-
-ASSUMED = {code: entry for code, entry in codes.CODES.items() if entry.price} | codes_in(globals())
-"""What a hypothesis may find."""
 
 
 def finders(lifecycle: Lifecycle, *, is_in_order: bool) -> tuple[Finder, ...]:
@@ -71,7 +41,7 @@ def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> Iterator[Find
     """All that is found of the runs and copies of one aggregate."""
     lifecycle, held, context = aggregate.lifecycle, aggregate.held, assessment.context
     is_ordinary = held.price == 0 and not aggregate.alternatives
-    shares = Shares(lifecycle, [held, *aggregate.alternatives], context, ASSUMED)
+    shares = Shares(lifecycle, [held, *aggregate.alternatives], context)
     candidates = [run.candidate for run in aggregate.runs]
     assumed: dict[int, list[Assumption]] = {}
     for candidate, one in () if is_ordinary else assumptions(lifecycle, candidates, context):
@@ -82,7 +52,7 @@ def _of_aggregate(assessment: Assessment, aggregate: Aggregate) -> Iterator[Find
         ours = assumed.get(run.number, ())
         of_run = {one.code for one in ours}
         for one in ours:
-            if one.code in ASSUMED:
+            if one.code:
                 yield _of_assumption(assessment, aggregate, run, one, shares)
         if not run.candidate.closed and next_begun(lifecycle, candidates, place) is None:
             yield from of_ending(assessment, aggregate, run, of_run, shares)
@@ -118,7 +88,7 @@ def _of_assumption(
         log_begins = assessment.log_begins(run.candidate.first)
         assessment.begun_before = assessment.begun_before or log_begins is not None
     return assessment.make(
-        ASSUMED[one.code],
+        codes.CODES[one.code],
         words=words,
         where=one.where,
         aggregate=aggregate,

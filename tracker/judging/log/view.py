@@ -130,11 +130,6 @@ class LogView(msgspec.Struct, frozen=True, eq=False):  # noqa: PLW1641 - its hab
             wrong=wrong,
         )
 
-    @property
-    def has_profile(self) -> bool:
-        """Whether enough is known to say how likely a copy is."""
-        return self.profile.enough
-
     def lateness(self, window: int) -> int:
         """How late a step may be without costing more, in microseconds; ``window`` is what the rules say."""
         return window if self.profile.late is None else min(window, self.profile.late)
@@ -202,11 +197,11 @@ class LogView(msgspec.Struct, frozen=True, eq=False):  # noqa: PLW1641 - its hab
             0 <= at - micros(one.until) <= micros(one.until) - micros(one.since) for one in self.silences
         )
 
-    def silence_between(self, since: datetime | None, until: datetime | None) -> Silence | None:
-        """The silence in which what is missing between two moments could have come."""
-        if since is None or until is None:
-            return None
-        return next((one for one in self.silences if since < one.until and one.since < until), None)
+    def silence_between(self, since: int, until: int) -> Silence | None:
+        """The silence in which what is missing between two moments (microseconds) could have come."""
+        return next(
+            (one for one in self.silences if since < micros(one.until) and micros(one.since) < until), None
+        )
 
 
 def _names(types: Iterable[Unsubscribed]) -> frozenset[str]:
