@@ -274,3 +274,30 @@ def test_a_lifecycle_that_nobody_knows_is_refused_with_the_nearest_name(tracker,
     code = tracker("audit", "log", tracker=entry_of("S201", lifecycle="recoding"))
     printed = "error: tracker.toml: no lifecycle in accept entry 1, 'recoding'\nhint: did you mean recording?\n"
     assert (code, capsys.readouterr().err) == (2, printed)
+
+
+@pytest.mark.parametrize(
+    ("entry", "noted"),
+    [
+        ('session = "S"', None),
+        ('meeting = "M"', None),
+        (
+            'session = "other"',
+            ("(S201, session other)", "check what it names; if what it accepted is over, remove it"),
+        ),
+        ('session = "6b04"', ("(S201, session 6b04)", "an entry names an id in full: 6b040ea")),
+        ('meeting = "h8"', ("(S201, meeting h8)", "an entry names an id in full: h8sd")),
+    ],
+)
+def test_an_audit_names_an_entry_that_matches_nothing_and_the_id_that_it_may_mean(
+    tmp_path, capsys, entry, noted
+):
+    config, log = tmp_path / "tracker.toml", tmp_path / "log"
+    config.write_text(f'[[accept]]\ncode = "S201"\nreason = "known"\n{entry}', encoding="utf-8")
+    more = [f"{at} sessionId=6b040ea meetingId=h8sd" for at in ("0 session-started", "5 recording-started")]
+    write(log, [encode(one.received) for one in deliveries(*STORY, *more)])
+    with pytest.raises(SystemExit):
+        main(["audit", str(log), "--config", str(config)])
+    said = [line for line in capsys.readouterr().err.splitlines() if "accept entry" in line or "hint: " in line]
+    about = f"note: {config}: accept entry 1 {noted[0]} matches nothing here" if noted else None
+    assert said[-2:] == ([about, f"hint: {noted[1]}"] if noted else [])

@@ -1,11 +1,12 @@
 """An audit folds every session and settles it where the log ends."""
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 
 import commands
 import pytest
-from meetings import LONG_AGO, webhook, write
+from meetings import LONG_AGO, line, webhook, write
 from msgspec.structs import astuple
 from story import NOON, deliveries, moment
 
@@ -303,3 +304,30 @@ def test_a_moment_that_is_none_is_refused_with_those_there_are(tracker, capsys, 
         main(["audit", "--as-of", as_of])
     outcome = capsys.readouterr().err
     assert (ended.value.code, "now, end or -2h" in outcome) == (2, True)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("name", "pack"), [("log", bytes), ("log.gz", gzip.compress), ("-", bytes)])
+def test_a_last_line_that_is_still_being_written_is_noted_and_no_finding(tmp_path, name, pack, jobs):
+    begun = [line(webhook(f"session-{step}", sessionId="s", meetingId="m"), 9) for step in ("started", "ended")]
+    content = pack(b"\n".join([begun[0], b"", begun[1][:-5]]))
+    (tmp_path / "log").write_bytes(content)
+    (tmp_path / "log.gz").write_bytes(content)
+    done = commands.run("audit", "--jobs", jobs, name, cwd=tmp_path, stdin=content, text=True)
+
+    shown = "stdin" if name == "-" else name
+    assert (done.returncode, done.stdout.splitlines()[0].split(", ")[:2]) == (0, ["1 delivery", "1 session"])
+    assert done.stderr.splitlines() == [
+        f"note: {shown}:3: the last line is incomplete, so it was not judged",
+        "hint: run the command again when the line is complete; if it is, end it with a newline",
+    ]
+
+
+def test_behind_a_last_line_that_is_incomplete_the_lines_of_the_next_log_are_counted_on(tmp_path):
+    begun = line(webhook("session-started", sessionId="s"), 9)
+    (tmp_path / "one").write_bytes(begun + b"\n" + begun[:-5])
+    write(tmp_path / "two", [begun])
+    for as_given in (True, False):
+        logs = Logs([Log(str(tmp_path / "one")), Log(str(tmp_path / "two"))], as_given)
+        assert [one.position for one in logs.deliveries()] == [1, 3]
+        assert logs.place(3) == (str(tmp_path / "two"), 1)

@@ -53,6 +53,14 @@ def test_the_page_shows_what_is_wrong_in_the_log_that_came_with_its_form(monday,
     assert "restarted-without-stop" in shown
 
 
+def test_a_last_line_that_is_incomplete_is_named_and_not_judged(monday):
+    begun = LOG.rstrip(b"\n") + b'\n{"webhookType": "session-'
+    number = begun.count(b"\n") + 1
+    answer = monday.ask("/api/audit", "POST", begun).json
+    assert (answer["deliveries"], answer["incomplete"]) == (235, number)
+    assert f"Line {number}, the last one, is incomplete" in drop(monday, lines=begun).body.decode()
+
+
 def test_nothing_of_it_is_stored(monday):
     before = monday.tracker.last_position(), monday.get("/api/sessions?limit=100")["items"]
     monday.ask("/api/audit", "POST", LOG)

@@ -135,12 +135,29 @@ def test_a_meeting_is_named_by_the_beginning_of_its_id(monday, command):
         (["meeting", ""], "error: no such meeting\nhint: tracker sessions lists all meetings\n"),
         (["status", "h8sd", "--at", "10:18"], "error: Invalid value for '--at': '10:18' is a time and no position; give it as --as-of\n"),
         (["recordings", "h8sd"], "error: Got unexpected extra argument (h8sd)\nhint: give it as --session h8sd or --meeting h8sd\n"),
-        (["audit", "--session", "nope"], "note: nope: nothing was found\nhint: check the id: what is not in what was read"),
+        (["audit", "--session", "nope"], "error: nope: no such session\nhint: check the id: what was read has none that begins so\n"),
+        (["audit", "--meeting", "nope"], "error: nope: no such meeting\nhint: check the id: what was read has none that begins so\n"),
     ],
 )  # fmt: skip
 def test_what_names_nothing_gets_a_hint(monday, command, said):
     done = commands.run("--data", monday.tracker.data, *command, text=True)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("how", [(), ("--jobs", "2")])
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--session", "nope"), 2),
+        (("--meeting", "nope"), 2),
+        (("--meeting", "h8sd", "--session", "nope"), 2),
+        (("--session", RESTARTED[:8]), 1),
+        (("--session", RESTARTED, "--as-of", "2026-11-22"), 2),
+        (("--session", "h8sd-4kzo-y1fw", "--code", "D101"), 0),
+    ],
+)
+def test_an_audit_of_a_session_that_is_not_there_fails_and_of_one_in_good_order_does_not(options, code, how):
+    assert commands.run("audit", *how, MONDAY, *options).returncode == code
 
 
 def test_that_nothing_was_found_in_a_time_is_not_said_of_all_time(monday):

@@ -487,7 +487,8 @@ def test_an_audit_of_a_room_of_which_all_was_pruned_says_where_it_may_be(store, 
     over(store, "pruned", "ann")
     moved(store, tmp_path, NOW)
     said = commands.run("audit", option, "room", *stores.arguments(store.data), text=True)
-    assert "note: room: nothing was found\nhint: perhaps it was pruned: tracker audit" in said.stderr
+    assert f"error: room: no such {option[2:]}\nhint: perhaps it was pruned: tracker audit" in said.stderr
+    assert said.returncode == 2
 
 
 def test_all_tombstones_are_read_once_for_any_number_of_rooms_that_are_not_there(store, tmp_path, monkeypatch):

@@ -100,14 +100,24 @@ def test_logs_of_all_kinds_are_reported_as_in_one_process_also_one_that_breaks_o
     content = gzip.compress(os.urandom(1000).hex().encode() + b"\n" + b"\n".join(made_up(50)))
     broken.write_bytes(content[: len(content) // 2])
     empty, last = write(tmp_path / "empty", []), write(tmp_path / "d.jsonl", lines[300:])
-    paths = [plain, packed, broken, empty, last]
+    last.write_bytes(last.read_bytes() + lines[0][:-5])  # it is still being written
+    text = write(tmp_path / "e.log", [b"listening", b"INFO got " + made_up(1)[0], b"done"])
+    paths = [plain, packed, broken, empty, last, text]
     expected, found = here(paths), on_spark(running, paths)
 
     assert contents(*found) == contents(*expected)
     assert {"X406", "C513"} <= codes(found[0])
+    assert (found[1].odd[str(last)].cut.count, found[1].odd[str(text)].beside.count) == (1, 2)
     assert [error.place for error in found[1].errors] == [str(broken)]
     positions = [one.position for one in expected[0].findings if one.position is not None]
     assert [found[1].place(one) for one in positions] == [expected[1].place(one) for one in positions]
+
+
+def test_the_ids_of_all_sessions_and_of_their_meetings_are_met(running, tmp_path):
+    log, met = write(tmp_path / "log", made_up(5)), set()
+    spark.audit(running, [str(log)], RULES, None, meet=lambda *ids: met.add(ids))
+    came = {(one.session_id, one.meeting_id) for one in Logs([Log(str(log))]).deliveries() if one.session_id}
+    assert {ids for ids in met if ids[0]} >= {ids for ids in came if all(ids)} != set()
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])

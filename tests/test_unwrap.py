@@ -128,6 +128,31 @@ def test_json_behind_text_has_the_time_in_front_of_it(text):
     assert (found.body, found.at.replace(microsecond=123_000, tzinfo=UTC)) == (BODY, AT)
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-11-23 10:00:00,123 INFO app.webhooks: got {}", "2026-11-23T10:00:00.123Z {} (204)"]
+)
+@given(webhook=webhooks)
+def test_what_python_prints_of_a_dictionary_is_read_as_the_json_that_it_was(text, webhook):
+    found = find(text.replace("{}", repr(webhook)).encode(errors="surrogatepass"))
+    assert (json.loads(found.body), found.at.replace(tzinfo=UTC), found.name) == (webhook, AT, "Python's repr")
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "{'webhookType': 'x', 'data': {'at': datetime.datetime(2026, 11, 23)}}",
+        "{'webhookType': 'x', 'data': {1, 2}}",
+        "{'webhookType': 'x'",
+        f"{WEBHOOK} {WEBHOOK}",
+        "{'webhookType': " + "[" * 300 + "]" * 300 + "}",
+        "{'webhookType': " + "-" * 100_000 + "1}",
+        "{'webhookType': '\\d'",
+    ],
+)
+def test_what_is_no_json_in_python_either_is_none(printed):
+    assert find(f"INFO got {printed}".encode()).body is None
+
+
 def test_a_text_with_two_webhooks_is_none():
     assert find(b"INFO " + BODY + b" " + BODY).body is None
 

@@ -90,6 +90,10 @@ def test_a_field_that_is_read_alone_has_what_the_payload_has(data, lifecycle):
         (b" \n", "it is empty, or a test of the endpoint"),
         (b"[1]", "it is JSON, but not an object"),
         (b'"text"', "it is JSON, but not an object"),
+        (
+            b"INFO got {'webhookType': 'x', 'data': {'at': date(2026, 1, 1)}}",
+            "it is not JSON, but a dictionary as Python prints it; json.dumps writes JSON",
+        ),
         (b'{"data":' + b"[" * 3000 + b"]" * 3000 + b"}", "its JSON is nested too deeply"),
     ],
 )

@@ -100,3 +100,59 @@ def test_a_rehearsal_says_what_would_be_stored_and_stores_nothing(run, tmp_path)
 def test_what_would_be_refused_is_refused_in_a_rehearsal(run, tmp_path):
     assert run("ingest", "--dry-run", LICENSE)[0] == 2
     assert run("ingest", "--dry-run", "--follow", LICENSE)[0] == 2
+
+
+@pytest.mark.parametrize("command", [("audit",), ("audit", "--jobs", 2), ("calibrate",)])
+def test_a_file_without_any_webhook_is_not_judged(run, tmp_path, command):
+    write(tmp_path / "log", [b"", b"root:x:0:0", b"daemon:x:1:1"])
+    code, out, complaint = run(*command, "log")
+    assert (code, out) == (2, "")
+    assert complaint.splitlines() == [
+        "error: log: none of its 2 lines is a webhook; line 2: it is not JSON: invalid character at column 1",
+        "hint: check that it is the log you mean; if so, say where a line has the webhook by --webhook-field",
+    ]
+
+
+def test_beside_a_file_without_any_webhook_the_other_logs_are_judged(run, tmp_path):
+    write(tmp_path / "log", webhooks(3))
+    write(tmp_path / "other", [FOREIGN])
+    code, out, complaint = run("audit", "other", "log")
+    assert (code, out.splitlines()[0].split(", ")[0]) == (2, "3 deliveries")
+    assert "error: other: its only line is not a webhook; line 1: server is not a known type" in complaint
+
+
+def test_a_damaged_log_is_judged_where_any_line_is_a_webhook_and_a_pipe_always(run, tmp_path):
+    write(tmp_path / "log", [b"damaged"] * 1_500 + webhooks(1))
+    code, out, _ = run("audit", "log")
+    assert (code, "1,501 deliveries, " in out) == (1, True)
+    assert run("audit", "-", stdin=b"damaged")[0] == 1
+
+
+@pytest.mark.parametrize("how", [(), ("--jobs", 2), ("--format", "junit")])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "the log is empty"),
+        (b"\n \n", "the log is empty"),
+        (b'{"webhookType": "sess', "no webhook is in it"),
+    ],
+)
+def test_an_audit_of_nothing_fails_because_nothing_was_judged(run, tmp_path, how, content, problem):
+    (tmp_path / "log").write_bytes(content)
+    for name in ("log", "-"):
+        code, out, complaint = run("audit", *how, name, stdin=content)
+        assert (code, out) == (2, "")
+        assert f"error: {'stdin' if name == '-' else name}: {problem}\nhint: nothing was judged" in complaint
+
+
+def test_of_several_logs_an_empty_one_is_named_and_the_others_are_judged(run, tmp_path):
+    write(tmp_path / "log", webhooks(3))
+    (tmp_path / "empty").touch()
+    code, _, said = run("audit", "empty", "log")
+    assert (code, "note: empty: the log is empty\nhint: " in said) == (0, True)
+
+
+def test_an_empty_store_is_in_good_order(run, tmp_path):
+    (tmp_path / "log").touch()
+    run("ingest", "log")
+    assert run("audit")[0] == 0

@@ -22,7 +22,7 @@ from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery, until
 from tracker.errors import LogError
 from tracker.findings import Finding
-from tracker.intake.logs import STDIN, Log, Oddities, is_usual
+from tracker.intake.logs import STDIN, Log, Oddities, is_usual, whole
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.receive_times import believed
 from tracker.judging.findings.of_log import of_log
@@ -224,17 +224,17 @@ class Logs:
     def _believed(self, log: Log, before: int, most: int | None = None) -> Iterator[Delivery]:
         """What one log delivers, behind so many lines of others, with the receive times that are believed."""
         odd = self.odd.setdefault(log.name, Oddities())
-        for one in believed(self._read(log, before, most)):
+        for one in believed(self._read(log, before, most, odd)):
             if is_usual(one):
                 odd.deliveries += 1
             else:
                 odd.look_at(one, log.line_at(one.position - before))
             yield one
 
-    def _read(self, log: Log, before: int, most: int | None) -> Iterator[Delivery]:
+    def _read(self, log: Log, before: int, most: int | None, odd: Oddities) -> Iterator[Delivery]:
         """What one log delivers, no more than it had when its lines were counted."""
         try:
-            for one in log.deliveries(log.lines(), before):
+            for one in log.deliveries(whole(log.lines(), odd), before):
                 if most is not None and one.position > before + most:
                     return
                 yield one

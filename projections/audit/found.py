@@ -115,10 +115,26 @@ class Findings:
             gone = [(number,) for number, packed in rows if not wanted(_unpack(packed))]
             self.db.executemany("DELETE FROM found WHERE id = ?", gone)
 
-    def accept(self, entries: Sequence[Acceptance]) -> None:
-        """Marks what these entries cover."""
+    def accept(self, entries: Sequence[Acceptance]) -> list[Acceptance]:
+        """Marks what these entries cover. Returns those that cover nothing."""
+        unused = list(entries)
+
+        def marked(one: Finding) -> Finding:
+            unused[:] = [entry for entry in unused if not entry.covers(one)]
+            return next(accepted([one], entries))
+
         if entries:
-            self.revise(lambda one: next(accepted([one], entries)))
+            self.revise(marked)
+        return unused
+
+    def named(self, entry: Acceptance) -> list[str]:
+        """The ids of sessions and meetings here that begin as those that an entry names, and are longer."""
+        found = []
+        for column, begin in (("session_id", entry.session), ("meeting", entry.meeting)):
+            select = f"SELECT DISTINCT {column} FROM found WHERE substr({column}, 1, ?) = ? AND {column} != ?"
+            rows = self.db.execute(select, (len(begin or ""), begin, begin)) if begin else ()
+            found += [one for (one,) in rows]
+        return found
 
     def at_least(self, severity: Severity) -> Findings:
         return attrs.evolve(self, least=SEVERITIES.index(severity))

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from projections import zones
-from projections.cli.logs import note_logs, open_logs
-from projections.cli.messages import not_installed, note, note_loss, raise_all
+from projections.cli.logs import note_logs, open_webhooks
+from projections.cli.messages import not_installed, note_loss, raise_all
 from projections.cli.options import (
     LEVELS,
     MACHINE,
@@ -28,7 +27,7 @@ from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import perhaps_pruned
 from projections.cli.times import AsOf, GivenTime, with_tz
-from projections.cli.wanted import note_nothing, wanted_by, with_wanted
+from projections.cli.wanted import Asked, note_accepts, wanted_by, with_wanted
 from projections.progress import counted, of_events, of_logs
 from tracker.errors import TrackerError, UsageError
 
@@ -134,28 +133,30 @@ def audit(
     hint = ""
     _refuse(engine, bool(logs), bool(keys), jobs, master is not None or out is not None)
     until = settings.moment(as_of)
+    asked = Asked(session, meeting)
     wanted = wanted_by(session, meeting, account, codes, settings.moment(since))
     if logs:
         if engine == "spark":
-            result, read, complaints = _on_spark(logs, settings, until, master, out, as_given=as_given)
+            result, read, complaints = _on_spark(logs, settings, until, asked, master, out, as_given=as_given)
         else:
-            result, read, complaints = _of_logs(logs, settings, keys, until, jobs, as_given=as_given)
+            result, read, complaints = _of_logs(logs, settings, keys, until, asked, jobs, as_given=as_given)
         complaints.extend(read.errors)
         place = read.place
-        note_logs(read)
+        complaints.extend(note_logs(read))
         if not any(odd.deliveries for odd in read.odd.values()):
             raise_all(complaints)  # that is why nothing could be judged
     else:
-        result, hint = _of_store(settings, until, jobs, session, meeting)
-    result.findings.accept(settings.rules.accept)
+        result, hint = _of_store(settings, until, asked, jobs)
+    if missing := list(asked.missing(hint)):
+        raise_all([*complaints, *missing])
+    unused = result.findings.accept(settings.rules.accept)
+    note_accepts(settings, unused, result.findings, result.newest)
     if wanted is not None:
         result.findings.keep(wanted)
-        note_nothing(session or meeting, result.findings, hint)
     if out is not None:
         from projections.exports.parquet import write_findings
 
         write_findings(result.findings, out / "findings" / "findings.parquet")
-    _note_expired(settings, result.newest)
     least: Any = min_severity or ("warning" if format == TEXT else "info")
     fails = partial(_fails, fail_on, strict)
     if format == TEXT:
@@ -174,6 +175,7 @@ def _of_logs(
     settings: Settings,
     keys: tuple[Path, ...],
     as_of: datetime | None,
+    asked: Asked,
     jobs: int,
     *,
     as_given: bool,
@@ -181,23 +183,24 @@ def _of_logs(
     with _others(jobs, settings.rules) as others:  # they start while this one imports
         from projections.audit.auditing import Logs
         from projections.audit.auditing import audit as judged
+        from tracker.delivery.webhook import until
 
-        opened, complaints = open_logs(paths, settings, settings.keyrings_of_logs(keys))
+        opened, complaints = open_webhooks(paths, settings, settings.keyrings_of_logs(keys))
         read = Logs(opened, as_given)
         with of_logs(opened) as watch:
-            return judged(watch(read.deliveries()), settings.rules, as_of, others=others), read, complaints
+            came = asked.among(until(watch(read.deliveries()), as_of))
+            return judged(came, settings.rules, as_of, others=others), read, complaints
 
 
-def _of_store(
-    settings: Settings, as_of: datetime | None, jobs: int, session: str | None, meeting: str | None
-) -> tuple[Audit, str]:
+def _of_store(settings: Settings, as_of: datetime | None, asked: Asked, jobs: int) -> tuple[Audit, str]:
     from projections.audit.auditing import audit as judged
+    from tracker.delivery.webhook import until
 
     with settings.store() as store, of_events("judging") as progress:
         note_loss(store)
-        hint = perhaps_pruned(store, session, meeting)
+        hint = perhaps_pruned(store, asked.session, asked.meeting)
         last = store.last_position()
-        followed = counted(store.deliveries(last), progress, last)
+        followed = asked.among(until(counted(store.deliveries(last), progress, last), as_of))
         with _others(jobs, settings.rules) as others:
             return judged(followed, settings.rules, as_of, others=others, now=settings.now), hint
 
@@ -224,6 +227,7 @@ def _on_spark(
     paths: tuple[str, ...],
     settings: Settings,
     as_of: datetime | None,
+    asked: Asked,
     master: str | None,
     out: Path | None,
     *,
@@ -243,16 +247,14 @@ def _on_spark(
     paths = tuple(one for path in paths for one in (archives(path) or [path]))
     logs = [path for path in paths if not is_archive(path)]
     if logs:
-        opened, complaints = open_logs(logs, settings, {})
+        opened, complaints = open_webhooks(logs, settings, {})
         readable = {log.path for log in opened}
         paths = tuple(path for path in paths if is_archive(path) or path in readable)
     if out is not None:
         refuse_what_is_there(out)
     with session(master) as running:
-        return (
-            *judged(running, list(paths), settings.rules, as_of, out, as_given=as_given, read_as=how),
-            complaints,
-        )
+        given = running, list(paths), settings.rules, as_of, out
+        return *judged(*given, as_given=as_given, read_as=how, meet=asked.meet), complaints
 
 
 @contextmanager
@@ -289,12 +291,3 @@ def _fails(fail_on: str, strict: bool, found: Finding) -> bool:
     if fail_on == "never" or found.verdict == "accepted" or (found.verdict != "settled" and not strict):
         return False
     return LEVELS.index(found.severity) >= LEVELS.index(fail_on)
-
-
-def _note_expired(settings: Settings, as_of: datetime | None) -> None:
-    for number, entry in enumerate(settings.rules.accept, 1):
-        if entry.until is not None and entry.expired(as_of):
-            note(
-                f"{settings.accept_in}: accept entry {number} ({entry.code}) expired at {zones.dated(entry.until)}",
-                "what came later is reported again: fix the cause, or set a later date",
-            )

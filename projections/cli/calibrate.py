@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projections.cli.logs import open_logs
+from projections.cli.logs import open_webhooks
 from projections.cli.messages import raise_all
 from projections.cli.options import TEXT, with_store
 from projections.cli.settings import Settings
@@ -44,7 +44,7 @@ def calibrate(logs: tuple[str, ...], format: str, data: Path | None, config: Pat
     settings = Settings(data, config)
     complaints: list[TrackerError] = []
     if logs:
-        opened, complaints = open_logs(logs, settings, {})
+        opened, complaints = open_webhooks(logs, settings, {})
         first = Logs(opened)
         passes = iter([first])
         found, total = _calibrated(settings.rules, lambda: next(passes, Logs(opened)).deliveries())

@@ -11,7 +11,7 @@ import click
 
 from projections import zones
 from projections.cli.intake import Judging, in_store, in_words, stopping_by_signal, too_long
-from projections.cli.logs import note_oddities, note_read_before, open_logs
+from projections.cli.logs import note_incomplete, note_oddities, note_read_before, open_logs
 from projections.cli.messages import note, one_line, quantity, raise_all
 from projections.cli.options import with_as_given, with_fields, with_keys, with_store
 from projections.cli.settings import Settings
@@ -189,10 +189,7 @@ def _notes(account: Ingested) -> None:
         note(f"{name}: the log is empty", "nothing was stored; check that it is the log you mean")
     note_oddities(name, account.odd)
     if account.cut:
-        note(
-            f"{name}:{account.cut}: the last line is incomplete, so it was left for the next run",
-            "run the command again when the line is complete; if it is, end it with a newline",
-        )
+        note_incomplete(name, account.cut, "left for the next run")
 
 
 def _note_withdrawn(store: Tracker | Rehearsal, account: Ingested) -> None:

@@ -54,12 +54,51 @@ def open_logs(
     return opened, complaints
 
 
-def note_logs(read: Logs) -> None:
-    """Notes what its owner may not expect of each log that was read to be judged."""
+def open_webhooks(
+    paths: Iterable[str], settings: Settings, keys: Mapping[str | None, Keyring]
+) -> tuple[list[Any], list[TrackerError]]:
+    """The logs to judge, and an error for each one that cannot be opened or has no webhook."""
+    from tracker.intake.logs import refuse_no_webhooks
+
+    opened, complaints = open_logs(paths, settings, keys)
+    found = []
+    for log in opened:
+        try:
+            refuse_no_webhooks(log)
+            found.append(log)
+        except TrackerError as error:
+            complaints.append(error)
+    if not found:
+        raise_all(complaints)
+    return found, complaints
+
+
+def note_logs(read: Logs) -> list[TrackerError]:
+    """Notes what its owner may not expect of each log that was read to be judged; an error for each, where all are empty."""
+    from tracker.errors import LogError
+
+    is_judged, complaints = any(odd.deliveries for odd in read.odd.values()), list[TrackerError]()
     for name, odd in read.odd.items():
-        if not odd.deliveries and name not in read.broken:
-            note(f"{name}: the log is empty", "nothing was judged; check that it is the log you mean")
         note_oddities(name, odd)
+        if odd.cut.count:
+            note_incomplete(name, odd.cut.first, "not judged")
+        if odd.deliveries or name in read.broken:
+            continue
+        empty = "no webhook is in it" if odd.cut.count or odd.beside.count else "the log is empty"
+        hint = "nothing was judged; check that it is the log you mean, and that something still writes it"
+        if is_judged:
+            note(f"{name}: {empty}", hint)
+        else:
+            complaints.append(LogError(empty, place=name, hint=hint))
+    return complaints
+
+
+def note_incomplete(name: str, line: int, left: str) -> None:
+    """Notes what became of a last line that is not complete."""
+    note(
+        f"{name}:{line}: the last line is incomplete, so it was {left}",
+        "run the command again when the line is complete; if it is, end it with a newline",
+    )
 
 
 def note_oddities(name: str, odd: Oddities, what: str = "line", place: Callable[[int], str] = str) -> None:
@@ -123,6 +162,16 @@ def note_oddities(name: str, odd: Oddities, what: str = "line", place: Callable[
             example = f" ({oddity.example})" if oddity.example else ""
             words = one if oddity.count == 1 else many
             note(f"{name}: {which} {words}; the first is {what} {place(oddity.first)}{example}", hint)
+    if odd.beside.count:
+        note(
+            f"{name}: {quantity(odd.beside.count, what)} without a webhook {_were(odd.beside.count)} passed over;"
+            f" the first is {what} {place(odd.beside.first)}",
+            "this is a text with webhooks in it; if one of these lines should be a webhook, log it as JSON",
+        )
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _share(count: int, of: int, what: str) -> str:

@@ -52,13 +52,17 @@ _judging = threading.Lock()
 
 
 class Audited(Contract):
-    """What is wrong in a log. A position is the number of a line; ``is_cut`` where only the first lines were judged."""
+    """What is wrong in a log. A position is the number of a line; ``is_cut`` where only the first lines were judged.
+
+    ``incomplete`` is the last line, where it is not complete: it was not judged.
+    """
 
     deliveries: int
     sessions: int
     oldest: Time | None
     newest: Time | None
     is_cut: bool
+    incomplete: int | None
     findings: list[Finding]
 
 
@@ -119,6 +123,7 @@ def _judged(path: Path, rules: Rules) -> Values:
         "oldest": found.oldest and isoformat(found.oldest),
         "newest": found.newest and isoformat(found.newest),
         "is_cut": cut.is_cut,
+        "incomplete": next((odd.cut.first for odd in logs.odd.values() if odd.cut.count), None),
         "findings": [finding(one) for one in found.findings],
     }
 

@@ -1,13 +1,15 @@
 """Opening what a line holds: a value of it, and the object or the list that it is, or holds as text.
 
-Text may be JSON, also behind other text; a request; either of them in base64, with bytes escaped as nginx does, or
+Text may be JSON or Python's repr of it, also behind other text; a request; either of them in base64, with bytes escaped as nginx does, or
 as in an URL. A list of numbers may be bytes, as Node.js and systemd write them.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import warnings
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Sequence
@@ -16,19 +18,20 @@ from urllib.parse import unquote_to_bytes
 import attrs
 import msgspec
 
-from tracker.delivery.envelope import UNREADABLE, decode_json, members
+from tracker.delivery.envelope import MAX_DEPTH, UNREADABLE, decode_json, is_deeper, members
 
 __all__ = ["BOM", "Value", "opened"]
 
 MOST_OPENED = 8
 """Texts in each other that are opened."""
-_JSON_BEGINS = re.compile(rb'\{\s*"|"\{\s*\\"|\[\s*\{')
+_JSON_BEGINS = re.compile(rb"""\{\s*["']|"\{\s*\\"|\[\s*\{""")
 _TRIES = 8
 """Places in a text at which JSON may begin."""
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _REQUEST = re.compile(rb"[A-Z]{3,7} \S+ HTTP/[0-9.]+\r?\n")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _ESCAPED_BYTE = re.compile(rb"\\x([0-9A-Fa-f]{2})")
+PYTHON = "Python's repr"
 BOM = b"\xef\xbb\xbf"
 """The byte order mark, with which some programs begin a text."""
 
@@ -52,6 +55,7 @@ class Value:
         depth: How far inside it is.
         before: The text in front of it, where it stands in a text.
         headers: Of the request that it is the body of.
+        written_as: What it was made JSON of, where it was something else.
         is_document: Whether it is the line, or what a text holds.
         fields: Its fields, where it is an object,
         items: or its elements.
@@ -63,6 +67,7 @@ class Value:
     depth: int = 0
     before: str = ""
     headers: dict[str, str] | None = None
+    written_as: str = ""
     is_document: bool = False
     fields: dict[str, bytes] = attrs.field(factory=dict)
     items: Sequence[bytes] = ()
@@ -157,12 +162,18 @@ def _from_base64(text: bytes) -> bytes | None:
 
 
 def _behind_text(text: bytes, inner: Inner) -> Value | None:
-    """The JSON in a text, as in ``2026-11-23 10:00:00 INFO received {"webhookType": …} in 3 ms``."""
+    """The JSON in a text, as in ``2026-11-23 10:00:00 INFO received {"webhookType": …} in 3 ms``, or Python's."""
     written = text.decode(errors="surrogateescape")
     for tries, begin in enumerate(_JSON_BEGINS.finditer(text)):
         if tries == _TRIES:
             break
         before = text[: begin.start()].decode(errors="surrogateescape")
+        if begin[0].endswith(b"'"):
+            if "'webhookType'" in before:
+                return None  # which could not be read, or there are two
+            if (made := _from_python(written[len(before) :])) is not None:
+                return attrs.evolve(inner(made, before), written_as=PYTHON)
+            continue
         try:
             _, end = _scan(written, len(before))
         except (ValueError, RecursionError):
@@ -173,6 +184,17 @@ def _behind_text(text: bytes, inner: Inner) -> Value | None:
         found: Value = inner(raw, before)
         return found
     return None
+
+
+def _from_python(text: str) -> bytes | None:
+    """The JSON of a dictionary that a text begins with, as ``print`` and ``logging`` write one."""
+    if is_deeper(text.encode(errors="replace"), MAX_DEPTH):
+        return None
+    with warnings.catch_warnings(action="ignore"):  # of what stands in a string
+        try:
+            return json.dumps(ast.literal_eval(text[: text.rfind("}") + 1]), separators=(",", ":")).encode()
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            return None
 
 
 def _is_json(text: bytes) -> bool:

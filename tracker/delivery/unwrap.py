@@ -120,7 +120,7 @@ def _found(one: Value, root: Value, fields: Fields) -> Found:
         signature(one),
         _shown(one.way),
         _shown(way) if way else "",
-        shape.name if shape is not None else "",
+        shape.name if shape is not None else one.written_as,
     )
 
 

@@ -37,6 +37,7 @@ _PING = rb'\s*(?:\{\s*(?:"(?:test|ping)"\s*:[^{}\[\]]{0,100})?\}|"?(?:ping|test)
 FLAT = "it has no data; what should be in it stands beside its type"
 """The problem of a webhook whose fields somebody has laid into one row."""
 _FLAT = rb'"(?i:session_?id|meeting_?id|room_?id)"'
+_OF_PYTHON = rb"\{\s*'webhookType'"
 _NO_ID = 10**MAX_ID
 TYPE_NAMES = ("webhookType", "type", "event", "eventType", "event_type", "webhook_type")
 """Where the type stands; under the later names, which some loggers give it, only where a lifecycle knows it."""
@@ -388,6 +389,8 @@ def _why_broken(body: bytes, error: Exception) -> str:
         return f"it is not UTF-8: byte 0x{body[wrong.start]:02x} at {_place(body, wrong.start)}"
     if not body.strip():
         return "it is empty"
+    if re.search(_OF_PYTHON, body):
+        return "it is not JSON, but a dictionary as Python prints it; json.dumps writes JSON"
     reason = str(error).removeprefix("JSON is malformed: ")
     where = re.search(r" \(byte (\d+)\)$", reason)
     if where is None:

@@ -9,6 +9,8 @@ has grown are the same lines. A stream of JSON is cut where brackets close, with
 unrolled, and the arrays in which exports hold their lines (``shapes.BATCHES``). A row becomes an object with the
 names of the header.
 
+A text with webhooks in it, as the log of a web application, has other lines between them (``Beside``).
+
 WHAT FOLLOWS. Only what is not yet whole is in memory. Each line knows in which line of the file it begins, and what
 is broken goes as far as the next line that begins as this one did; it is kept, and the lines behind it are read.
 """
@@ -24,8 +26,9 @@ from typing import Protocol
 import msgspec
 
 from tracker.delivery.shapes import BATCHES
+from tracker.delivery.unwrap import find
 from tracker.errors import LogError
-from tracker.intake.lines import PAUSE, Line, breaks_off, broken_off, split
+from tracker.intake.lines import MAX_LINE, PAUSE, Beside, Line, breaks_off, broken_off, split
 from tracker.intake.packing import UNPACKING
 from tracker.intake.table import Table, header_of
 from tracker.intake.values import Values
@@ -59,7 +62,39 @@ def framed(
         framing, chunks = _recognised(chunks, name)
     except UNPACKING as error:
         raise broken_off(error, 0, name) from error
-    return framing is None, split(chunks, name) if framing is None else _fed(framing, chunks, name, is_over)
+    return framing is None, _of_text(split(chunks, name)) if framing is None else _fed(
+        framing, chunks, name, is_over
+    )
+
+
+def _of_text(lines: Iterator[Line]) -> Iterator[Line]:
+    """The same lines. Where the first webhook stands behind other text, those that hold none are ``Beside`` it.
+
+    What comes before that one waits for it, so far as it is not longer than a webhook.
+    """
+    first, size, is_text, error = list[Line](), 0, False, None
+    try:
+        for line in lines:
+            if line is PAUSE:
+                yield line
+                continue
+            first.append(line)
+            size += len(line.text)
+            is_json = line.text.lstrip().startswith((b"{", b'"{'))
+            is_text = not is_json and find(line.text).body is not None
+            if is_json or is_text or size > MAX_LINE:
+                break
+    except LogError as caught:
+        error = caught
+    is_text = is_text and b"{" in first[-1].text
+    yield from map(_beside, chain(first, lines)) if is_text else chain(first, lines)
+    if error is not None:
+        raise error
+
+
+def _beside(line: Line) -> Line:
+    is_beside = not (line.blank or line.too_long or b"{" in line.text or find(line.text).body is not None)
+    return Beside.of(line) if is_beside else line
 
 
 def counted(chunks: Iterator[bytes], name: str) -> int:

@@ -32,10 +32,9 @@ from tracker.bulk import bulk
 from tracker.delivery.webhook import UNROUTED, Delivery
 from tracker.errors import LogError
 from tracker.intake.lines import PAUSE
-from tracker.intake.logs import Log, is_usual
+from tracker.intake.logs import Log, is_usual, is_webhook
 from tracker.intake.merging import can_be_merged, merged
 from tracker.intake.progress import MARK, Ingested, Known, Source, Target, hashed, known_logs
-from tracker.lifecycles import REGISTRY
 from tracker.store.reading import PAGE
 from tracker.store.recorder import ConcurrentReadError
 
@@ -270,7 +269,7 @@ def refuse_other_file(log: Log, known: Known) -> None:
 
 def refuse_others(looked: Sequence[Delivery], name: str, what: str = "lines") -> None:
     """Raises ``LogError`` where most of what a log begins with are no webhooks."""
-    others = sum(not _is_webhook(one) for one in looked)
+    others = sum(not is_webhook(one) for one in looked)
     if 2 * others > len(looked):
         raise LogError(
             f"{others:,} of its first {len(looked):,} {what} are no webhooks",
@@ -278,9 +277,3 @@ def refuse_others(looked: Sequence[Delivery], name: str, what: str = "lines") ->
             hint="check that it is the log you mean: tracker audit only looks, --webhook-field says where a line has"
             " the webhook, --force stores it all the same",
         )
-
-
-def _is_webhook(delivery: Delivery) -> bool:
-    """Whether it is one, known or new: other logs have a ``type`` too, but neither ``data`` nor our name for it."""
-    named = bool(delivery.said) or b'"webhookType"' in delivery.body
-    return delivery.type in REGISTRY.routes or bool(delivery.type and named)

@@ -25,6 +25,7 @@ __all__ = [
     "MAX_ENVELOPE",
     "MAX_LINE",
     "PAUSE",
+    "Beside",
     "Element",
     "Line",
     "bounded",
@@ -104,6 +105,18 @@ class Element(Line, gc=False):
     @classmethod
     def of(cls, line: Line, begins_at: int) -> Element:
         return cls(line.number, line.text, line.ended, line.too_long, begins_at)
+
+
+class Beside(Line, gc=False):
+    """A line between the webhooks of a text. It holds none, and delivers nothing."""
+
+    @property
+    def blank(self) -> bool:
+        return True
+
+    @classmethod
+    def of(cls, line: Line) -> Beside:
+        return cls(line.number, line.text, line.ended)
 
 
 PAUSE = Line(0, b"")

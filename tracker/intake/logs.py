@@ -14,6 +14,7 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from itertools import chain, islice
 from pathlib import Path
@@ -31,8 +32,9 @@ from tracker.delivery.unwrap import USUAL, Fields, find
 from tracker.delivery.webhook import FLAT, MALFORMED, Delivery, ReadAs, parse
 from tracker.errors import LogError, without_secrets
 from tracker.intake.framing import counted, framed
-from tracker.intake.lines import PAUSE, Line
+from tracker.intake.lines import PAUSE, Beside, Line
 from tracker.intake.packing import CHUNK, unpacked
+from tracker.lifecycles import REGISTRY
 
 if TYPE_CHECKING:  # who has no keys needs not wait for what verifies
     from tracker.delivery.signature import Keyring
@@ -70,6 +72,12 @@ def is_usual(delivery: Delivery) -> bool:
     return delivery.lifecycle is not None and received_at is not None and delivery.read_as is None
 
 
+def is_webhook(delivery: Delivery) -> bool:
+    """Whether it is one, known or new: other logs have a ``type`` too, but neither ``data`` nor our name for it."""
+    named = bool(delivery.said) or b'"webhookType"' in delivery.body
+    return delivery.type in REGISTRY.routes or bool(delivery.type and named)
+
+
 class Oddities(msgspec.Struct):
     """What in a log deserves a word to whoever reads it in, though nothing of it is an error."""
 
@@ -83,6 +91,10 @@ class Oddities(msgspec.Struct):
     unclear: Oddity = msgspec.field(default_factory=Oddity)
     shapes: dict[str, int] = msgspec.field(default_factory=dict)
     """How many lines were read in each shape, in words."""
+    cut: Oddity = msgspec.field(default_factory=Oddity)
+    """The last line, where it is incomplete and was left out."""
+    beside: Oddity = msgspec.field(default_factory=Oddity)
+    """Lines of a text that stand between its webhooks and were passed over."""
 
     def look_at(self, delivery: Delivery, line: int) -> None:
         self.deliveries += 1
@@ -110,6 +122,42 @@ class Oddities(msgspec.Struct):
             time = f"time in {read_as.time}" if read_as.time else "no time"
             shape = f"webhook in {read_as.webhook}, {time}" + (f" ({read_as.name})" if read_as.name else "")
             self.shapes[shape] = self.shapes.get(shape, 0) + 1
+
+
+def whole(lines: Iterable[Line], odd: Oddities) -> Iterator[Line]:
+    """The same lines, with a blank one in the place of a last one that is incomplete: it may still be written.
+
+    What delivers nothing though it is not blank is counted.
+    """
+    for line in lines:
+        if type(line) is Beside:
+            odd.beside.add(line.at, "")
+        elif not line.ended and line.cut:
+            odd.cut.add(line.at, "")
+            line = replace(line, text=b"", too_long=0)  # noqa: PLW2901 - in its place
+        yield line
+
+
+def refuse_no_webhooks(log: Log) -> None:
+    """Raises ``LogError`` where no line of a file is a webhook: then it is not the log that is meant.
+
+    It is read up to the first one. A damaged log has some, and is what an audit is for.
+    """
+    if not log.is_repeatable:  # what comes through a pipe cannot be looked at beforehand
+        return
+    first, count = None, 0
+    with suppress(LogError):  # it is reported where the log is read
+        for line in log.anew().lines():
+            if line.blank or (line.cut and not line.ended):
+                continue
+            one = log.delivery(line, line.number)
+            if is_webhook(one):
+                return
+            first, count = first or one, count + 1
+    if first is not None:
+        lines = f"none of its {count:,} lines is" if count > 1 else "its only line is not"
+        hint = "check that it is the log you mean; if so, say where a line has the webhook by --webhook-field"
+        raise LogError(f"{lines} a webhook; line {first.position}: {first.problem}", place=log.name, hint=hint)
 
 
 def refuse_url(path: str) -> None:

@@ -19,7 +19,7 @@ from eventsourcing.persistence import Tracking
 from tracker.blake2b import blake2b
 from tracker.delivery.webhook import Delivery
 from tracker.errors import LogError
-from tracker.intake.lines import PAUSE, Line
+from tracker.intake.lines import PAUSE, Beside, Line
 from tracker.intake.logs import STDIN, Log, Oddities
 from tracker.intake.receive_times import WINDOW, believed, needed
 from tracker.store.reading import PAGE
@@ -198,7 +198,10 @@ class Source:
         """What was to be stored is stored now: so many deliveries."""
         account, mark = self.account, read.tracking.application_name
         lines = self._pop(self.upto)
-        account.blank += len(lines) - stored
+        beside = [line for line in lines if type(line) is Beside]
+        for line in beside:
+            account.odd.beside.add(line.at, "")
+        account.blank += len(lines) - stored - len(beside)
         account.too_long.extend(line for line in lines if line.too_long)
         self.known.get(self.followed, set()).discard(read.replaces)
         self.known.setdefault(self.upto, set()).add(mark)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -88,10 +88,11 @@ def audit(
     *,
     as_given: bool = False,
     read_as: ReadAs = USUALLY,
+    meet: Callable[[str | None, str | None], None] | None = None,
 ) -> tuple[Audit, Logs]:
     """What ``projections.audit`` finds in these logs and archives, and where their lines are.
 
-    Several are merged by receive time, unless they are to be read ``as_given``. With ``out`` the states of the sessions are written below it. Raises ``UsageError`` where an archive is none.
+    Several are merged by receive time, unless they are to be read ``as_given``. ``meet`` is given the ids of each session and of its meeting. With ``out`` the states of the sessions are written below it. Raises ``UsageError`` where an archive is none.
     """
     logs = Logs([])
     read = read_all(spark, paths, as_of, read_as).persist(StorageLevel.DISK_ONLY)
@@ -118,6 +119,9 @@ def audit(
     )
     if out is not None:
         write_states(judged, out)
+    if meet is not None:
+        for row in judged.select("stream", "is_session", "meeting_id").toLocalIterator():
+            meet(row.stream if row.is_session else None, row.meeting_id)
     counts = ("count_if(is_session)", "count_if(state = 'live')", "coalesce(sum(open_runs), 0)")
     ((sessions, live, open_runs),) = judged.selectExpr(*counts).collect()
     result = collected(

@@ -31,7 +31,7 @@ from tracker.delivery.unwrap import USUAL, Fields
 from tracker.delivery.webhook import Delivery, parse
 from tracker.errors import LogError, UsageError, without_secrets
 from tracker.intake.lines import Line
-from tracker.intake.logs import Log
+from tracker.intake.logs import Log, whole
 from tracker.intake.receive_times import believed
 from tracker.judging.hypothesis import micros
 
@@ -127,7 +127,7 @@ def _accounted(
 ) -> Iterator[Delivery]:
     """What lines deliver; the account learns of the last one, and of what keeps them from being read."""
     try:
-        for line in lines:
+        for line in whole(lines, account.odd):
             account.last = line.number
             if not line.blank:
                 yield delivery(line)
