@@ -104,8 +104,9 @@ def issues(
 ) -> None:
     """List what is wrong, grouped by code and cause.
 
-    Of each: how often it was found, in how many sessions and rooms, when first and last, and what to do. With --since it
-    is compared with the period of the same length before: `new` was never found before, `back` not in that period.
+    Of each: how often it was found, in how many sessions and rooms, when first and last, and what to do. With --since
+    all that is of the period since then, which is compared with the one of the same length before: `new` was never
+    found before, `back` not in that period.
     """
     from projections.answers.issues import issues as issues_of
     from projections.exports import data as machine

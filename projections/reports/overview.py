@@ -92,6 +92,8 @@ def issues(out: Out, found: Iterable[dict[str, Any]], nothing: str = "nothing is
     for one in found:
         count += 1
         trend = "" if one["trend"] == "known" else f"  {one['trend']}"
+        if one["trend"] == "back":
+            trend += f", first seen {stamp(one['first_ever_at'])}"
         cause = f"  because of {shown(one['cause'])}" if one["cause"] else ""
         of = f"  {', '.join(one['lifecycles'])}" if one["lifecycles"] else ""
         line = Text.assemble(
