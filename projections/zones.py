@@ -15,12 +15,14 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from tracker.delivery.envelope import parse_time
 from tracker.errors import UsageError, nearest
 
-__all__ = ["clock", "date", "dated", "name", "sentence", "shown_in", "stamp", "use", "zone_named"]
+__all__ = ["ahead", "clock", "date", "dated", "name", "sentence", "shown_in", "stamp", "use", "zone_named"]
 
 _zone: ContextVar[Callable[[], tzinfo]] = ContextVar("zone", default=lambda: UTC)
 _IN_A_SENTENCE = re.compile(r"(?:(\d{4}-\d\d-\d\d) )?\b(\d\d:\d\d:\d\d) UTC\b")
 SECOND = 19
 """Characters of a time up to its seconds: ``2026-11-23T14:29:52``."""
+AHEAD = timedelta(minutes=1)
+"""By how much a receive time may be ahead of the clock."""
 
 
 def use(zone: Callable[[], tzinfo]) -> Callable[[], None]:
@@ -51,6 +53,15 @@ def date(time: datetime) -> str:
 def dated(time: datetime) -> str:
     """``2026-11-23 14:29:52 UTC``."""
     return f"{time.astimezone(shown_in()):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def ahead(time: datetime, now: datetime) -> str:
+    """How far a receive time is ahead of the clock: ``2 d ahead of now``; empty where clocks may differ by so much."""
+    if time <= now + AHEAD:
+        return ""
+    from tracker.judging.words import duration  # few times are, and it brings the judging along
+
+    return f"{duration((time - now) // timedelta(microseconds=1))} ahead of now"
 
 
 def stamp(time: str) -> str:
