@@ -103,14 +103,22 @@ def zone_named(name: str, place: str) -> tzinfo:
         raise UsageError(f"no time zone {name!r}", place=place, hint=_near_zone(name)) from error
 
 
+LIKE = 0.8
+"""A name that is written less like another one is no slip of it: Mars/Base is not Marquesas."""
+SHORT = 5
+"""Letters; of a shorter name each other one is near, as EST of AEST."""
+_HAS_DIGIT = re.compile(r"\d").search  # Etc/GMT+1 is not what GMT+1 means
+
+
 def _near_zone(name: str) -> str:
     from zoneinfo import available_timezones
 
     known = available_timezones()
     if not known:
         return "this machine has no table of time zones: install the package tzdata"
-    by_part = {
-        part.lower(): one for one in sorted(known, reverse=True) for part in (one, one.rpartition("/")[2])
-    }
-    near = nearest(name.lower(), by_part)
+    places = (one for one in sorted(known, reverse=True) if not _HAS_DIGIT(one))
+    by_part = {part.lower(): one for one in places for part in (one, one.rpartition("/")[2])}
+    near = given = name.lower()
+    if given not in by_part:
+        near = nearest(given, (one for one in by_part if min(len(one), len(given)) >= SHORT), LIKE)
     return f"did you mean {by_part[near]}?" if near else "write an IANA name, such as Europe/Berlin"
