@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tracker.config import load_config, refuse_unknown_lifecycles
 from tracker.delivery.envelope import parse_time
-from tracker.errors import RulesError, UsageError
+from tracker.errors import UsageError
 from tracker.judging.hypothesis import THE_END
 from tracker.lifecycles import REGISTRY
 from tracker.rules import Rules, seconds_of
@@ -38,9 +38,5 @@ def rules(given: Rules | str | os.PathLike[str] | None) -> Rules:
     if given is None or isinstance(given, Rules):
         return given or Rules()
     found = load_config(Path(given)).rules
-    try:
-        refuse_unknown_lifecycles(found.accept, REGISTRY)
-    except RulesError as error:
-        error.place = str(given)
-        raise
+    refuse_unknown_lifecycles(found.accept, REGISTRY, Path(given))
     return found

@@ -15,12 +15,14 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from tracker.delivery.envelope import parse_time
 from tracker.errors import UsageError, nearest
 
-__all__ = ["clock", "date", "dated", "name", "sentence", "shown_in", "stamp", "use", "zone_named"]
+__all__ = ["ahead", "clock", "date", "dated", "name", "sentence", "shown_in", "stamp", "use", "zone_named"]
 
 _zone: ContextVar[Callable[[], tzinfo]] = ContextVar("zone", default=lambda: UTC)
 _IN_A_SENTENCE = re.compile(r"(?:(\d{4}-\d\d-\d\d) )?\b(\d\d:\d\d:\d\d) UTC\b")
 SECOND = 19
 """Characters of a time up to its seconds: ``2026-11-23T14:29:52``."""
+AHEAD = timedelta(minutes=1)
+"""By how much a receive time may be ahead of the clock."""
 
 
 def use(zone: Callable[[], tzinfo]) -> Callable[[], None]:
@@ -51,6 +53,15 @@ def date(time: datetime) -> str:
 def dated(time: datetime) -> str:
     """``2026-11-23 14:29:52 UTC``."""
     return f"{time.astimezone(shown_in()):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def ahead(time: datetime, now: datetime) -> str:
+    """How far a receive time is ahead of the clock: ``2 d ahead of now``; empty where clocks may differ by so much."""
+    if time <= now + AHEAD:
+        return ""
+    from tracker.judging.words import duration  # few times are, and it brings the judging along
+
+    return f"{duration((time - now) // timedelta(microseconds=1))} ahead of now"
 
 
 def stamp(time: str) -> str:
@@ -92,14 +103,22 @@ def zone_named(name: str, place: str) -> tzinfo:
         raise UsageError(f"no time zone {name!r}", place=place, hint=_near_zone(name)) from error
 
 
+LIKE = 0.8
+"""A name that is written less like another one is no slip of it: Mars/Base is not Marquesas."""
+SHORT = 5
+"""Letters; of a shorter name each other one is near, as EST of AEST."""
+_HAS_DIGIT = re.compile(r"\d").search  # Etc/GMT+1 is not what GMT+1 means
+
+
 def _near_zone(name: str) -> str:
     from zoneinfo import available_timezones
 
     known = available_timezones()
     if not known:
         return "this machine has no table of time zones: install the package tzdata"
-    by_part = {
-        part.lower(): one for one in sorted(known, reverse=True) for part in (one, one.rpartition("/")[2])
-    }
-    near = nearest(name.lower(), by_part)
+    places = (one for one in sorted(known, reverse=True) if not _HAS_DIGIT(one))
+    by_part = {part.lower(): one for one in places for part in (one, one.rpartition("/")[2])}
+    near = given = name.lower()
+    if given not in by_part:
+        near = nearest(given, (one for one in by_part if min(len(one), len(given)) >= SHORT), LIKE)
     return f"did you mean {by_part[near]}?" if near else "write an IANA name, such as Europe/Berlin"

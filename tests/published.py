@@ -42,7 +42,7 @@ class Published:
 
     data: object
 
-    def hold(self, *found, judged_by="judge"):
+    def hold(self, *found, judged_by="judge", at="now"):
         """Publishes that these findings are held, and no others."""
         held = {tuple(one[name] for name in IDENTITY): tuple(one[name] for name in SHOWN) for one in found}
         file = publications.published_file(self.data / PUBLISHED_DB)
@@ -53,7 +53,7 @@ class Published:
                     publications.Publication.of, connection.execute(publications._PUBLISHED.format(1))
                 )
             }
-            for change in changes(held, before, "now"):
+            for change in changes(held, before, at):
                 connection.execute(publications._WRITE, change.after.row)
             connection.execute("DELETE FROM checkpoint")
             connection.execute(CHECKPOINT.insert, publications._row((Checkpoint(), f"{judged_by} 1")))

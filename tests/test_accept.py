@@ -165,7 +165,8 @@ def test_an_entry_that_is_none_is_refused_by_its_number(entries_of, entry, messa
         entries_of(whole)
     assert f"accept entry 2: {message}" in refused.value.message
     assert hint in refused.value.hint
-    assert refused.value.place.endswith("tracker.toml")
+    name, _, line = refused.value.place.rpartition(":")
+    assert (name.endswith("tracker.toml"), int(line) >= 4) == (True, True)
 
 
 @pytest.mark.parametrize("text", ['accept = "S203"', "accept = [3]", '[accept]\ncode = "S203"'])
@@ -272,7 +273,7 @@ def test_a_file_of_rules_that_accepts_nothing_leaves_what_tracker_toml_accepts(t
 
 def test_a_lifecycle_that_nobody_knows_is_refused_with_the_nearest_name(tracker, capsys):
     code = tracker("audit", "log", tracker=entry_of("S201", lifecycle="recoding"))
-    printed = "error: tracker.toml: no lifecycle in accept entry 1, 'recoding'\nhint: did you mean recording?\n"
+    printed = "error: tracker.toml:4: no lifecycle in accept entry 1, 'recoding'\nhint: did you mean recording?\n"
     assert (code, capsys.readouterr().err) == (2, printed)
 
 

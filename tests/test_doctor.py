@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
+import commands
 import pytest
 from click.testing import CliRunner
 from meetings import read_into, webhook
@@ -13,6 +15,7 @@ from receiving import KEY
 from served import MONDAY, RESTARTED
 
 from projections.cli import main, tracker
+from projections.cli.messages import AHEAD_HINT
 from tracker.delivery.envelope import Received
 from tracker.delivery.webhook import parse
 from tracker.store.application import Tracker
@@ -89,13 +92,42 @@ def test_read_models_that_are_damaged_are_made_anew_and_no_damage(data, tmp_path
 
 def test_a_receive_time_ahead_of_the_clock_is_a_problem(tmp_path, at_home):
     with Tracker.open(tmp_path / "data", create=True) as store:
-        from datetime import UTC, datetime
-
         ahead = Received(
             webhook("session-started", sessionId="s", meetingId="m"), datetime(2999, 1, 1, tzinfo=UTC)
         )
         store.append([parse(ahead, 1)])
     assert checks(tmp_path / "data")[1]["clock"]["state"] == "problem"
+
+
+def ingested(place, later, *how):
+    """What is said when a log is read whose one webhook came so much later than now."""
+    at = (datetime.now(UTC) + later).isoformat()
+    body = webhook("session-started", sessionId="s", meetingId="m").decode()
+    (place / "day.jsonl").write_text(json.dumps({"received_at": at, "body": body}) + "\n")
+    return commands.run("ingest", "day.jsonl", *how, cwd=place, text=True).stderr
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)])
+def test_ingest_says_that_what_it_stored_is_ahead_of_the_clock(at_home, how):
+    words = f"note: the newest receive time is 2 d ahead of now\nhint: {AHEAD_HINT}\n"
+    assert words in ingested(at_home, timedelta(days=2, minutes=10), *how)
+
+
+def test_ingest_says_nothing_of_what_is_not_ahead(at_home):
+    assert "ahead of now" not in ingested(at_home, timedelta(0))
+
+
+def test_ingest_says_it_once_and_not_of_what_was_there(at_home):
+    ingested(at_home, timedelta(days=2))
+    assert "ahead of now" not in commands.run("ingest", "day.jsonl", cwd=at_home, text=True).stderr
+
+
+def test_the_overview_marks_a_newest_receive_time_that_is_ahead_of_the_clock(at_home):
+    ingested(at_home, timedelta(days=2, minutes=10))
+    assert (
+        ", 2 d ahead of now: tracker doctor says what to do"
+        in commands.run("overview", cwd=at_home, text=True).stdout
+    )
 
 
 def test_each_alert_is_checked_as_the_server_does_at_its_start(data, at_home):

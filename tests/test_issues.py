@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +11,9 @@ from sqlite_utils import Database
 from projections.answers.issues import BUCKETS, SORTS, issues
 from projections.cli import tracker
 from projections.read_models import findings, sessions, text
+from projections.reports.overview import issues as report
 from projections.reports.overview import sparkline
+from projections.reports.text import Pipe
 from tracker.judging.findings.catalogue import CATALOGUE
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -71,6 +74,25 @@ def test_an_issue_is_new_known_or_back(asked):
     }
 
 
+def test_first_and_last_are_those_of_the_period_and_the_first_ever_is_named_so(asked):
+    rows = [found("X403", hours) for hours in (1, 5, 100)]
+    names = ("first_at", "last_at", "first_ever_at")
+
+    def ago(one):
+        return [(NOW - datetime.fromisoformat(one[name])) / timedelta(hours=1) for name in names]
+
+    assert [ago(one) for one in asked(*rows, since=NOW - DAY)] == [[5, 1, 100]]
+    assert [ago(one) for one in asked(*rows)] == [[100, 1, 100]]
+
+
+def test_what_is_back_is_printed_with_the_first_time_that_it_was_ever_found(asked):
+    out = StringIO()
+    report(Pipe(out), asked(found("X403", 1), found("X403", 100), since=NOW - DAY))
+    first, _, times, _ = out.getvalue().splitlines()
+    assert first == "error   X403 unfinished-at-end  recording  back, first seen 2026-11-22 08:00:00"
+    assert times.split("  ")[4] == "2026-11-26 11:00:00"
+
+
 def test_the_buckets_add_up_to_the_count_and_lie_in_order(asked):
     (one,) = asked(*(found("S207", hours) for hours in (0, 0.5, 5.5, 23.5, 24)), since=NOW - DAY)
     assert (one["count"], sum(one["buckets"]), len(one["buckets"])) == (5, 5, BUCKETS)
@@ -121,7 +143,7 @@ def test_the_command_the_api_and_the_page_have_the_same_issues(monday):
     expected = monday.get("/api/issues")["items"]
     shown = monday.ask("/findings").body.decode()
     rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    same = ("code", "cause", "count", "sessions", "first_at", "last_at")
+    same = ("code", "cause", "count", "sessions", "first_at", "last_at", "first_ever_at")
     assert [[row[name] for name in same] for row in rows] == [[one[name] for name in same] for one in expected]
     assert all(
         f"<b>{one['code']}</b>" in shown and one["advice"].split("`")[0] in shown.replace("&#39;", "'")

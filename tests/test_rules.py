@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from projections.given import rules as given_rules
 from tracker.config import Config, load_config
 from tracker.errors import RulesError
 from tracker.judging.findings.catalogue import CATALOGUE
@@ -71,7 +72,7 @@ def test_what_is_no_duration_is_refused_and_named(rules_of, written):
     with pytest.raises(RulesError, match=r"grace = .* is no duration") as refused:
         rules_of(f"[rules]\ngrace = {written}")
     assert refused.value.hint
-    assert refused.value.place.endswith("tracker.toml")
+    assert refused.value.place.endswith("tracker.toml:2")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,37 @@ def test_a_rules_file_that_is_none_says_what_is_wrong_and_what_to_do(rules_of, t
         rules_of(text)
     assert message in refused.value.message
     assert hint in refused.value.hint
+
+
+GOOD = '[[accept]]\ncode = "S203"\nreason = "known"\n\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# the rules\n[rules]\n\nredelivry = 3", ":4"),
+        ("[rules]\ngrace = 2\nredelivery = 'long'", ":3"),
+        ("# no redelivry\n[rules]\nredelivry = 3", ""),  # it may be either line
+        (f'{GOOD}{GOOD}[[accept]]\ncode = "S999"\nreason = "S203"', ":10"),
+        (f'{GOOD}{GOOD}[[accept]]\ncode = "S203"\n{GOOD}', ":9"),
+        ('accept = [{code = "S203"}]', ""),
+        (f'data = """\n[[accept]]\n"""\n{GOOD}[[accept]]\ncode = "S203"', ""),
+    ],
+)
+def test_an_error_names_the_line_where_that_is_certain(tmp_path, text, line):
+    file = tmp_path / "tracker.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(RulesError) as refused:
+        load_config(file)
+    assert refused.value.place == f"{file}{line}"
+
+
+def test_an_unknown_lifecycle_is_named_with_its_line(tmp_path):
+    file = tmp_path / "tracker.toml"
+    file.write_text(f'{GOOD}{GOOD}[[accept]]\ncode = "S203"\nreason = "x"\nlifecycle = "recroding"', "utf-8")
+    with pytest.raises(RulesError) as refused:
+        given_rules(file)
+    assert refused.value.place == f"{file}:12"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -692,6 +693,13 @@ def test_the_truth_stands_beside_the_log_a_line_a_session(run, tmp_path):
 def test_the_log_begins_when_it_is_said(run):
     _, out, _ = run("--meetings", 1, "--start", "2030-02-03T00:00:00Z")
     assert out.startswith(b'{"received_at":"2030-02-0')
+
+
+@pytest.mark.parametrize("start", ["yesterday", "-1d", "now"])
+def test_the_log_begins_at_a_time_as_other_commands_take_it(run, start):
+    code, out, _ = run("--meetings", 1, "--start", start)
+    first = datetime.fromisoformat(json.loads(out.splitlines()[0])["received_at"])
+    assert (code, abs(datetime.now(UTC) - first) < timedelta(days=4)) == (0, True)
 
 
 def test_the_habits_are_listed_one_in_a_line(run):

@@ -128,12 +128,17 @@ def test_sessions_since_a_time_of_day_are_those_since_then_today(store, monkeypa
     assert store("sessions", "--since", "10:18", "--format", "ndjson").stdout == ""
 
 
+FAR = ("../etc/passwd", "Mars/Base", "CET+1", "GMT+1", "UTC+1", "AEST", "Springfield")
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("Berlin", "did you mean Europe/Berlin?"),
         ("Europe/Berln", "did you mean Europe/Berlin?"),
-        ("../etc/passwd", "write an IANA name, such as Europe/Berlin"),
+        ("new york", "did you mean America/New_York?"),
+        ("cet", "did you mean CET?"),
+        *((name, "write an IANA name, such as Europe/Berlin") for name in FAR),
     ],
 )
 def test_a_zone_that_nobody_knows_is_refused_with_the_nearest_one(store, name, hint):

@@ -6,7 +6,7 @@ the catalogue. Here the names in the file are compared with those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from tracker.judging.findings.catalogue import CATALOGUE
 from tracker.judging.prices import PRICES
 from tracker.retention import Retention, retention_of
 from tracker.rules import WINDOWS, Rules
-from tracker.toml import are_paths, duration, each, is_path, refuse_unknown
+from tracker.toml import are_paths, duration, each, is_path, place_in, refuse_unknown
 
 if TYPE_CHECKING:
     from tracker.alert import Alert
@@ -90,7 +90,7 @@ class Config(msgspec.Struct, frozen=True):
 
 
 def load_config(path: Path) -> Config:
-    """Reads a TOML file. Raises ``RulesError`` that names the file and the key at fault."""
+    """Reads a TOML file. Raises ``RulesError`` that names the file, the key at fault, and the line where that is certain."""
     import tomllib  # takes long, as do those below, and few have such a file
 
     from tracker.sending import alerts_in, collector_in, relays_in
@@ -136,7 +136,7 @@ def load_config(path: Path) -> Config:
             f"is not TOML: {error}", place=str(path), hint='write data = "…" or [rules]'
         ) from error
     except RulesError as error:
-        error.place = str(path)
+        error.place = place_in(path, error)
         raise
 
 
@@ -218,12 +218,17 @@ def read_entries(value: Any) -> tuple[Acceptance, ...]:
     return each("accept", value, 'code = "S203" and reason = "…"', _entry)
 
 
-def refuse_unknown_lifecycles(entries: Iterable[Acceptance], lifecycles: Iterable[str]) -> None:
-    """Raises ``RulesError`` for an entry that could never cover anything."""
+def refuse_unknown_lifecycles(entries: Sequence[Acceptance], lifecycles: Iterable[str], path: Path) -> None:
+    """Raises ``RulesError`` for an entry of this file that could never cover anything."""
     known = list(lifecycles)
     for number, entry in enumerate(entries, 1):
-        if entry.lifecycle is not None:
-            refuse_unknown(entry.lifecycle, known, f"lifecycle in accept entry {number},")
+        try:
+            if entry.lifecycle is not None:
+                refuse_unknown(entry.lifecycle, known, f"lifecycle in accept entry {number},")
+        except RulesError as error:
+            error.entry = "accept", number, len(entries)
+            error.place = place_in(path, error)
+            raise
 
 
 def _entry(table: dict[str, Any]) -> Acceptance:

@@ -20,11 +20,11 @@ import re
 from collections.abc import Iterable
 
 
-def nearest(given: str, names: Iterable[str]) -> str:
-    """The name that is written most like it; empty where none is like it."""
+def nearest(given: str, names: Iterable[str], likeness: float = 0.6) -> str:
+    """The name that is written most like it; empty where none is as like it (1 is the same)."""
     from difflib import get_close_matches  # who makes no mistake needs not wait for it
 
-    return next(iter(get_close_matches(given, list(names), n=1)), "")
+    return next(iter(get_close_matches(given, list(names), n=1, cutoff=likeness)), "")
 
 
 def did_you_mean(given: str, names: Iterable[str]) -> str:
@@ -74,7 +74,10 @@ class LogError(UsageError):
 
 
 class RulesError(UsageError):
-    pass
+    """``word`` is the name at fault, as it stands in the file; ``entry`` the ``[[table]]``: its name, its number, how many there are."""
+
+    word: str = ""
+    entry: tuple[str, int, int] | None = None
 
 
 class KeyFileError(UsageError):

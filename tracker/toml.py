@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,7 +21,9 @@ def refuse_unknown(name: str, names: Sequence[str], what: str) -> None:
     """Raises ``RulesError`` with the nearest of the ``names`` where ``name`` is none of them."""
     if name not in names:
         hint = did_you_mean(name, names) or f"known: {', '.join(names)}"
-        raise RulesError(f"no {what} {name!r}", hint=hint)
+        error = RulesError(f"no {what} {name!r}", hint=hint)
+        error.word = name
+        raise error
 
 
 def each(name: str, value: Any, example: str, read: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
@@ -32,8 +36,29 @@ def each(name: str, value: Any, example: str, read: Callable[[dict[str, Any]], T
             entries.append(read(table))
         except RulesError as error:
             error.message = f"{name} entry {number}: {error.message}"
+            error.entry = name, number, len(value)
             raise
     return tuple(entries)
+
+
+def place_in(path: Path, error: RulesError) -> str:
+    """``path:line`` of what is at fault; the path alone where the line is not certain.
+
+    What reads TOML gives no lines. Of the tables ``[[name]]`` the right one is known where the text has as many of them as
+    were read, and a name where one line has it.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n")
+    begin, end, found = 0, len(lines), ""
+    if error.entry is not None:
+        name, number, count = error.entry
+        heads = [at for at, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{re.escape(name)}\s*\]\]", line)]
+        if len(heads) != count:
+            return str(path)
+        begin, end = heads[number - 1], [*heads, len(lines)][number]
+        found = f":{begin + 1}"
+    word = re.compile(rf"(?<![\w-]){re.escape(error.word)}(?![\w-])")
+    places = [at for at in range(begin, end) if error.word and word.search(lines[at])]
+    return f"{path}:{places[0] + 1}" if len(places) == 1 else f"{path}{found}"
 
 
 def listed(name: str, value: Any, known: Iterable[str]) -> tuple[str, ...]:
@@ -53,10 +78,12 @@ def duration(name: str, value: Any) -> timedelta:
     elif isinstance(value, str):
         seconds = seconds_of(value)
     if seconds is None or not 0 <= seconds <= LONGEST:
-        raise RulesError(
+        error = RulesError(
             f"{name} = {value!r} is no duration up to 365 d",
             hint=f"write {DURATIONS}, or a number of seconds",
         )
+        error.word = name
+        raise error
     return timedelta(seconds=seconds)
 
 

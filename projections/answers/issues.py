@@ -41,8 +41,9 @@ def issues(
 ) -> list[Values]:
     """The issues with a finding in ``[since, until]``; all that there are, where ``since`` is ``None``.
 
-    What is accepted does not count. Numbers are of that period; ``first_at`` and ``last_at`` are of all time, of what else
-    was asked for. ``before`` is the number in the period of the same length before, ``None`` where there is no such.
+    What is accepted does not count. Numbers are of that period, and so are ``first_at`` and ``last_at``; ``first_ever_at``
+    is of all time, of what else was asked for. ``before`` is the number in the period of the same length before, ``None``
+    where there is no such.
     """
     chosen = {"severities": severities, "lifecycles": lifecycles, "codes": codes, "sessions": sessions}
     where, values = _conditions(chosen, {"meeting_id": meeting, "account": account})
@@ -54,10 +55,10 @@ def issues(
     found = {_identity(row): _issue(row, since) for row in db.query(grouped.format(where), values)}
     for row in db.query(_BUCKETS.format(where), values):
         found[_identity(row)]["buckets"][row["bucket"]] += row["number"]
-    for row in db.query(_ALL_TIME.format(where), values):
+    for row in db.query(_FIRST_EVER.format(where), values):
         if (issue := found.get(_identity(row))) is not None:
-            issue["first_at"], issue["last_at"] = (short(row[name]) for name in ("first_at", "last_at"))
-            issue["trend"] = _trend(issue, row["first_at"], values["since"], since)
+            issue["first_ever_at"] = short(row["first_ever_at"])
+            issue["trend"] = _trend(issue, row["first_ever_at"], values["since"], since)
     return sorted(found.values(), key=_ORDERS[sort])
 
 
@@ -68,20 +69,19 @@ _NUMBERS = (
 )
 _GROUPED = (
     f"{_NUMBERS} SUM({_PERIOD}) AS number, COUNT(DISTINCT CASE WHEN {_PERIOD} THEN session_id END) AS sessions,"
-    f" COUNT(DISTINCT CASE WHEN {_PERIOD} THEN meeting_id END) AS rooms, SUM(at < :since) AS before FROM findings"
+    f" COUNT(DISTINCT CASE WHEN {_PERIOD} THEN meeting_id END) AS rooms, SUM(at < :since) AS before,"
+    f" MIN(CASE WHEN {_PERIOD} THEN at END) AS first_at, MAX(CASE WHEN {_PERIOD} THEN at END) AS last_at FROM findings"
     f" WHERE {{}} AND at >= :earlier AND at <= :until GROUP BY code, cause HAVING SUM({_PERIOD})"
 )
 _GROUPED_EVER = (
-    f"{_NUMBERS} COUNT(*) AS number, COUNT(DISTINCT session_id) AS sessions, COUNT(DISTINCT meeting_id) AS rooms"
-    " FROM findings WHERE {} GROUP BY code, cause"
+    f"{_NUMBERS} COUNT(*) AS number, COUNT(DISTINCT session_id) AS sessions, COUNT(DISTINCT meeting_id) AS rooms,"
+    " MIN(at) AS first_at, MAX(at) AS last_at FROM findings WHERE {} GROUP BY code, cause"
 )
 _BUCKETS = (
     "SELECT code, cause, MIN(:last_bucket, CAST((julianday(at) - julianday(:since)) * 86400 / :width AS INT)) AS bucket,"
     f" COUNT(*) AS number FROM findings WHERE {{}} AND {_PERIOD} GROUP BY code, cause, bucket"
 )
-_ALL_TIME = (
-    "SELECT code, cause, MIN(at) AS first_at, MAX(at) AS last_at FROM findings WHERE {} GROUP BY code, cause"
-)
+_FIRST_EVER = "SELECT code, cause, MIN(at) AS first_ever_at FROM findings WHERE {} GROUP BY code, cause"
 
 
 def _conditions(chosen: dict[str, Sequence[str]], equal: dict[str, str | None]) -> tuple[str, Values]:
@@ -115,8 +115,9 @@ def _issue(row: Values, since: datetime | None) -> Values:
         "before": None if since is None else row["before"],
         "sessions": row["sessions"],
         "rooms": row["rooms"],
-        "first_at": None,
-        "last_at": None,
+        "first_at": short(row["first_at"]),
+        "last_at": short(row["last_at"]),
+        "first_ever_at": None,
         "trend": "known",
         "buckets": [0] * BUCKETS,
         "when": entry.when if entry else "",
@@ -124,10 +125,10 @@ def _issue(row: Values, since: datetime | None) -> Values:
     }
 
 
-def _trend(issue: Values, first_at: str | None, begin: str, since: datetime | None) -> str:
-    if since is None or first_at is None:
+def _trend(issue: Values, first_ever_at: str | None, begin: str, since: datetime | None) -> str:
+    if since is None or first_ever_at is None:
         return "known"
-    return "new" if first_at >= begin else "back" if not issue["before"] else "known"
+    return "new" if first_ever_at >= begin else "back" if not issue["before"] else "known"
 
 
 def _latest_first(time: str | None) -> tuple[int, ...]:

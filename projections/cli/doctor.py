@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from projections import zones
-from projections.cli.messages import deliveries, quantity
+from projections.cli.messages import AHEAD_HINT, ahead_in_words, deliveries, quantity
 from projections.cli.options import MACHINE, TEXT, with_store
 from projections.cli.outgoing import could_be_sent
 from projections.cli.settings import Settings
@@ -20,7 +19,6 @@ from projections.cli.streams import write
 from projections.cli.times import with_tz
 from projections.progress import of_events
 from tracker.errors import StoreDamagedError, StoreMissingError, TrackerError
-from tracker.judging.words import duration
 
 if TYPE_CHECKING:
     from projections.read_models import ReadModels
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
 LEAST_SPACE = 1 << 30
 """Bytes of the disk; with less it is time to make room."""
-AHEAD = timedelta(minutes=1)
-"""By how much a receive time may be ahead of the clock."""
 
 
 class Check(NamedTuple):
@@ -163,10 +159,8 @@ def _clock(settings: Settings, store: Tracker, db: ReadModels) -> Iterator[Check
             "nothing with a receive time has come in",
             "log receive times, or use tracker serve",
         )
-    elif newest > settings.now + AHEAD:
-        ahead = duration((newest - settings.now) // timedelta(microseconds=1))
-        hint = "set the clock right; tracker mend-clock takes wrong receive times back"
-        yield Check("clock", "problem", f"the newest receive time is {ahead} ahead of now", hint)
+    elif ahead := ahead_in_words(newest, settings.now):
+        yield Check("clock", "problem", ahead, AHEAD_HINT)
     else:
         wrong = store.wrong_times()
         taken = f"; {quantity(len(wrong), 'span')} of wrong times taken back" if wrong else ""

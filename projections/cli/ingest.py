@@ -11,8 +11,13 @@ import click
 
 from projections import zones
 from projections.cli.intake import Judging, in_store, in_words, stopping_by_signal, too_long
+<<<<<<< HEAD
 from projections.cli.logs import note_incomplete, note_oddities, note_read_before, open_logs
 from projections.cli.messages import note, one_line, quantity, raise_all
+=======
+from projections.cli.logs import note_oddities, note_read_before, open_logs
+from projections.cli.messages import AHEAD_HINT, ahead_in_words, note, one_line, quantity, raise_all
+>>>>>>> since
 from projections.cli.options import with_as_given, with_fields, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.times import with_tz
@@ -20,6 +25,8 @@ from projections.progress import of_bytes
 from tracker.errors import StoreError, TrackerError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tracker.intake.progress import Ingested, Known
     from tracker.intake.rehearsal import Rehearsal
     from tracker.store.application import Tracker
@@ -62,6 +69,7 @@ def ingest(
     With --follow, and with a pipe that stays open (-), lines are stored and judged after one second in which no
     new line came. Their receive times are taken as they are: a wrong one shows only by the lines behind it.
     """
+    from projections.read_models.types import newest
     from projections.views.accepting import refuse_loss
     from tracker.intake.progress import known_logs
     from tracker.intake.tail import files
@@ -92,6 +100,8 @@ def ingest(
             for ingested in judging.accounts:
                 note_read_before(store, views, ingested)
             click.echo(in_store(store, views))
+            if any(ingested.stored for ingested in judging.accounts):
+                _note_ahead(settings, newest(views.db))
     raise_all(complaints)
 
 
@@ -145,7 +155,14 @@ def _rehearse(settings: Settings, groups: list[list[Any]], complaints: list[Trac
     for webhook_type, count in rehearsal.types.most_common():
         click.echo(f"{count:>7,}  {one_line(webhook_type)}")
     click.echo("nothing was stored")
+    _note_ahead(settings, rehearsal.last)
     raise_all(complaints)
+
+
+def _note_ahead(settings: Settings, newest: datetime | None) -> None:
+    """Notes that something came later than it is now: the log may be of another zone, or of a wrong clock."""
+    if words := ahead_in_words(newest, settings.fresh_now()):
+        note(words, AHEAD_HINT)
 
 
 def _ingest(

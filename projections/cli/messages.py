@@ -10,7 +10,15 @@ import click
 from tracker.errors import TrackerError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tracker.store.application import Tracker
+
+
+AHEAD_HINT = (
+    "set right the clock, or by --tz the zone of times that name none; tracker mend-clock takes receive times back,"
+    " tracker withdraw a log"
+)
 
 
 def complain(message: str, hint: str, code: int) -> int:
@@ -45,6 +53,14 @@ def say(sentence: str) -> None:
         width = get_terminal_size().columns
         line = fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     click.echo(line, err=True)
+
+
+def ahead_in_words(newest: datetime | None, now: datetime) -> str:
+    """That the newest receive time is ahead of the clock; empty where it is not. What to do is the ``AHEAD_HINT``."""
+    from projections import zones  # the help needs none
+
+    ahead = zones.ahead(newest, now) if newest is not None else ""
+    return f"the newest receive time is {ahead}" if ahead else ""
 
 
 def one_line(message: str) -> str:

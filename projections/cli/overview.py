@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projections import zones
-from projections.cli.options import LEVELS, MACHINE, TEXT, Name, OneOf, with_account, with_store
+from projections.cli.options import LEVELS, MACHINE, TEXT, OneOf, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.streams import write
 from projections.cli.subjects import known_code, meeting_named, refuse_no_account
 from projections.cli.times import GivenTime, Moment, with_tz
+from projections.cli.wanted import with_narrowing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,24 +64,7 @@ def overview(
 
 
 @click.command()
-@click.option(
-    "--code",
-    "codes",
-    type=Name("code"),
-    metavar="CODE",
-    multiple=True,
-    help="Only this code, by code or slug; may be repeated.",
-)
-@click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only in sessions of this meeting.")
-@with_account
-@click.option("--since", type=Moment(), help="Only what was found since this time: 10:18, yesterday, -7d.")
-@click.option(
-    "--min-severity",
-    type=click.Choice(LEVELS),
-    default="warning",
-    show_default=True,
-    help="Leave out findings below this severity.",
-)
+@with_narrowing("Only what was found since this time: 10:18, yesterday, -7d.")
 @click.option(
     "--sort",
     type=OneOf("order", _sorts),
@@ -104,8 +88,9 @@ def issues(
 ) -> None:
     """List what is wrong, grouped by code and cause.
 
-    Of each: how often it was found, in how many sessions and rooms, when first and last, and what to do. With --since it
-    is compared with the period of the same length before: `new` was never found before, `back` not in that period.
+    Of each: how often it was found, in how many sessions and rooms, when first and last, and what to do. With --since
+    all that is of the period since then, which is compared with the one of the same length before: `new` was never
+    found before, `back` not in that period.
     """
     from projections.answers.issues import issues as issues_of
     from projections.exports import data as machine

@@ -162,11 +162,8 @@ class Settings:
             given = load_config(self._rules).rules
             self.accept_in = self._rules if given.accept else self._config
             rules = given.or_accept(rules.accept)
-        try:
-            refuse_unknown_lifecycles(rules.accept, REGISTRY)
-        except TrackerError as error:
-            error.place = str(self.accept_in)
-            raise
+        if self.accept_in is not None:
+            refuse_unknown_lifecycles(rules.accept, REGISTRY, self.accept_in)
         return rules
 
     def load_rules(self) -> Rules:

@@ -12,7 +12,7 @@ import click
 from projections.cli.messages import note, quantity, say
 from projections.cli.settings import Settings
 from projections.cli.streams import written_to
-from projections.cli.times import GivenTime, Time, with_tz
+from projections.cli.times import GivenTime, Moment, with_tz
 from projections.progress import of_events
 from tracker.errors import UsageError
 
@@ -51,7 +51,12 @@ def _faults_beginning(begin: str) -> list[str]:
     shell_complete=lambda _, __, begin: _faults_beginning(begin),
     help="Only this fault; may be repeated.",
 )
-@click.option("--start", type=Time(), show_default="2026-01-05", help="The time at which the log begins.")
+@click.option(
+    "--start",
+    type=Moment(),
+    show_default="2026-01-05",
+    help="The time at which the log begins: 2026-11-23, yesterday, -2h.",
+)
 @click.option(
     "--cut",
     type=click.FloatRange(min=0),

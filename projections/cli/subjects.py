@@ -44,9 +44,9 @@ def note_pruned(store: Tracker, session: str) -> None:
 def _meant(views: Views, store: Tracker, given: str, past: Past | None, at: int | None) -> str:
     """The session that is meant by its id or by its meeting's, or by the beginning of one of them.
 
-    Of a meeting that is the session that began last, with a note; where a moment of the ``past`` or the position ``at``
-    is asked about, the one that had begun last by then. What is none of these is given back as it is, since a stream
-    that is no session may have that name. Raises ``UsageError`` where several ids begin so, and ``NotFoundError`` for a
+    Of a meeting that is the session that began last, with a note where it has several; where a moment of the ``past`` or
+    the position ``at`` is asked about, the one that had begun last by then. What is none of these is given back as it is,
+    since a stream that is no session may have that name. Raises ``UsageError`` where several ids begin so, and ``NotFoundError`` for a
     room of which only calls and the like are known.
     """
     from projections.read_models import links, sessions
@@ -60,10 +60,14 @@ def _meant(views: Views, store: Tracker, given: str, past: Past | None, at: int 
     if of_meeting := sessions.of_meeting(db, given):
         begun = (one for one in of_meeting if _had_begun(views, store, one, past, at))
         latest, count = next(begun, of_meeting[-1]), len(of_meeting)
-        which = "its only session" if count == 1 else f"the latest of its {count:,} sessions"
+        which = f"the latest of its {count:,} sessions"
         if latest != of_meeting[0]:
-            which = f"the latest of its {count:,} sessions that had begun by then"
-        note(f"{given} is a meeting, and {latest} is {which}", f"tracker sessions --meeting {given} lists all")
+            which += " that had begun by then"
+        if count > 1:
+            note(
+                f"{given} is a meeting, and {latest} is {which}",
+                f"tracker sessions --meeting {given} lists all",
+            )
         return latest
     if len(found) > 1:
         what = f"{quantity(len(found), 'session')} have an id that begins so"

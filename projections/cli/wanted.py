@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Which of the findings of an audit are asked for, and which are accepted."""
+=======
+"""Which findings are asked for."""
+>>>>>>> since
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import click
 
 from projections import zones
 from projections.cli.messages import note
-from projections.cli.options import Name, with_account
+from projections.cli.options import LEVELS, Name, with_account
 from projections.cli.subjects import known_code
 from projections.cli.times import Moment
 from tracker.errors import NotFoundError, TrackerError
@@ -28,20 +32,23 @@ MOST_NAMED = 3
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_code = click.option(
+    "--code",
+    "codes",
+    type=Name("code"),
+    metavar="CODE",
+    multiple=True,
+    help="Only this code, by code or slug; may be repeated.",
+)
+
+
 def with_wanted(command: F) -> F:
     """Adds --session, --meeting, --account, --code and --since."""
     for option in (
         click.option(
             "--since", type=Moment(), help="Only what became true since this time: 10:18, yesterday, -2h."
         ),
-        click.option(
-            "--code",
-            "codes",
-            type=Name("code"),
-            metavar="CODE",
-            multiple=True,
-            help="Only this code, by code or slug; may be repeated.",
-        ),
+        _code,
         with_account,
         click.option("--meeting", type=Name("meeting"), metavar="ID", help="Only findings of this meeting."),
         click.option(
@@ -53,6 +60,31 @@ def with_wanted(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def with_narrowing(since: str, default: str | None = None) -> Callable[[F], F]:
+    """Adds --code, --meeting, --account, --since and --min-severity; ``since`` is the help of that one."""
+
+    def add(command: F) -> F:
+        for option in (
+            click.option(
+                "--min-severity",
+                type=click.Choice(LEVELS),
+                default="warning",
+                show_default=True,
+                help="Leave out findings below this severity.",
+            ),
+            click.option("--since", type=Moment(), default=default, show_default=True, help=since),
+            with_account,
+            click.option(
+                "--meeting", type=Name("meeting"), metavar="ID", help="Only in sessions of this meeting."
+            ),
+            _code,
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 def wanted_by(

@@ -7,6 +7,7 @@ from typing import Any
 
 from projections import zones
 from projections.reports.text import STYLES, Out, Text, counted, say, shown, stamp
+from tracker.delivery.envelope import parse_time
 
 __all__ = ["issues", "overview", "sparkline"]
 
@@ -77,10 +78,13 @@ def _without_time(numbers: dict[str, int]) -> Iterator[str]:
 
 
 def _last(found: dict[str, Any]) -> str:
-    """When something came last; where nothing came on the day that is shown, also how to see that day."""
+    """When something came last, and whether that is ahead of the clock; where nothing came on the day that is shown, also how to see that day."""
     if not found["last_at"]:
         return "nothing has come in yet"
     last = f"{stamp(found['last_at'])} {zones.name()}"
+    newest, now = parse_time(found["last_at"]), parse_time(found["now"])
+    if newest and now and (ahead := zones.ahead(newest, now)):
+        last += f", {ahead}: tracker doctor says what to do"
     if found["deliveries"]["day"]["number"]:
         return last
     return f"{last}; tracker overview --day {stamp(found['last_at'])[:10]} shows that day"
@@ -92,6 +96,8 @@ def issues(out: Out, found: Iterable[dict[str, Any]], nothing: str = "nothing is
     for one in found:
         count += 1
         trend = "" if one["trend"] == "known" else f"  {one['trend']}"
+        if one["trend"] == "back":
+            trend += f", first seen {stamp(one['first_ever_at'])}"
         cause = f"  because of {shown(one['cause'])}" if one["cause"] else ""
         of = f"  {', '.join(one['lifecycles'])}" if one["lifecycles"] else ""
         line = Text.assemble(

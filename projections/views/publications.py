@@ -262,7 +262,7 @@ def withdrawn(path: Path, stream: str) -> list[dict[str, Any]]:
             return []
         select = _PUBLISHED.format("stream = ? AND NOT held ORDER BY withdrawn_at DESC, position DESC, code")
         rows = connection.execute(select, (stream,)).fetchall()
-    return [_values(row) for row in rows]
+    return [values_of(row) for row in rows]
 
 
 class End(msgspec.Struct, frozen=True):
@@ -356,7 +356,8 @@ def _place(one: Publication) -> str:
     return f"{PUBLISHED_DB} {stream} {code} #{position}"
 
 
-def _values(row: Row) -> dict[str, Any]:
+def values_of(row: Row) -> dict[str, Any]:
+    """A value for each column; ``key`` is an object, and what a finding does not have is ``None``."""
     values = dict(zip(PUBLICATIONS.columns, row, strict=True))
     nothing = {name: values[name] or None for name in ("position", "lifecycle")}
     return {**values, **nothing, "key": msgspec.json.decode(values["key"])}

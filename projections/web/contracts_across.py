@@ -54,7 +54,10 @@ class Recordings(Contract):
 
 
 class Issue(Contract):
-    """One code with one cause: how often it was found, and where. ``buckets`` are equal parts of the period."""
+    """One code with one cause: how often it was found, and where. ``buckets`` are equal parts of the period.
+
+    ``first_at`` and ``last_at`` are those in the period; ``first_ever_at`` may be before it.
+    """
 
     code: str
     slug: str
@@ -67,6 +70,7 @@ class Issue(Contract):
     rooms: int
     first_at: Time | None
     last_at: Time | None
+    first_ever_at: Time | None
     trend: Literal["new", "back", "known"]
     buckets: list[int]
     when: str
