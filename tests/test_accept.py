@@ -273,7 +273,9 @@ def test_a_file_of_rules_that_accepts_nothing_leaves_what_tracker_toml_accepts(t
 
 def test_a_lifecycle_that_nobody_knows_is_refused_with_the_nearest_name(tracker, capsys):
     code = tracker("audit", "log", tracker=entry_of("S201", lifecycle="recoding"))
-    printed = "error: tracker.toml:4: no lifecycle in accept entry 1, 'recoding'\nhint: did you mean recording?\n"
+    printed = (
+        "error: tracker.toml:4: no lifecycle in accept entry 1, 'recoding'\nhint: did you mean recording?\n"
+    )
     assert (code, capsys.readouterr().err) == (2, printed)
 
 

@@ -11,13 +11,8 @@ import click
 
 from projections import zones
 from projections.cli.intake import Judging, in_store, in_words, stopping_by_signal, too_long
-<<<<<<< HEAD
 from projections.cli.logs import note_incomplete, note_oddities, note_read_before, open_logs
-from projections.cli.messages import note, one_line, quantity, raise_all
-=======
-from projections.cli.logs import note_oddities, note_read_before, open_logs
 from projections.cli.messages import AHEAD_HINT, ahead_in_words, note, one_line, quantity, raise_all
->>>>>>> since
 from projections.cli.options import with_as_given, with_fields, with_keys, with_store
 from projections.cli.settings import Settings
 from projections.cli.times import with_tz

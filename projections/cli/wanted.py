@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Which of the findings of an audit are asked for, and which are accepted."""
-=======
-"""Which findings are asked for."""
->>>>>>> since
+"""Which findings are asked for, and which of an audit are accepted."""
 
 from __future__ import annotations
 
