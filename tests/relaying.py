@@ -27,6 +27,7 @@ class Relaying:
     views: Views
     relays: list
     now: object = MORNING
+    past: int | None = None
 
     def come(self, seconds, *kinds, **data):
         """These webhooks are received at a moment, and swept."""
@@ -42,7 +43,7 @@ class Relaying:
         self.sweep()
 
     def sweep(self):
-        sweep(self.data, self.relays, self.now, self.store.pruned_among)
+        sweep(self.data, self.relays, self.now, self.store.pruned_among, self.past)
 
     @property
     def sent(self):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import attrs
 import meetings
 import pytest
-from meetings import MORNING, deliveries
+from meetings import MORNING, deliveries, line, webhook
 from relaying import ROOM, at, outbox, relaying
 
 from projections.erasing import erase, outstanding
@@ -79,6 +79,16 @@ def test_of_a_clean_session_each_fact_is_sent_in_order(relayed):
             "at": "2026-03-02T09:00:01.000000Z",
         }.items()
     )
+
+
+@pytest.mark.parametrize("past", [0, 2])
+def test_a_new_entry_sends_what_was_stored_after_it_was_read_though_nobody_has_looked_yet(tmp_path, past):
+    with relaying(tmp_path / "data", APP, armed=False) as relayed:
+        relayed.past = past
+        lines = [line(webhook(kind, **ROOM, **PERSON), 1) for kind in ("session-started", "participant-joined")]
+        relayed.store.append(deliveries(lines))
+        relayed.come(2, "participant-left", **PERSON)
+    assert relayed.sent == ["session.started", "participant.joined", "participant.left"][past:]
 
 
 @pytest.mark.parametrize("kinds", [("joined", "left"), ("left", "joined"), ("left",)])
@@ -180,6 +190,7 @@ def test_what_turns_out_otherwise_is_withdrawn_before_what_is_so_instead(relayed
     assert relayed.sent[-3:] == ["recording.withdrawn", "recording.ended", "recording.file"]
     (withdrawn,) = data_of(relayed, "recording.withdrawn")
     assert withdrawn["withdraws"] == {"id": lost, "type": "recording.ended"}
+    assert (withdrawn["session_id"], withdrawn["meeting_id"]) == ("s", "m")
     assert withdrawn["run"] == data_of(relayed, "recording.started")[0]["run"]
 
 

@@ -25,7 +25,6 @@ from projections.outbox.sending import Outgoing, Sender, Work
 from projections.outbox.webhooks import Webhooks
 from projections.relay import sweep as sweeping
 from projections.relay.database import queue_of
-from projections.relay.listing import listed
 from projections.relay.running import SECRET, Relays, senders
 from projections.views import live
 from tracker.errors import TrackerError
@@ -125,6 +124,23 @@ def test_only_where_the_receiver_is_busy_do_the_other_sessions_rest(tmp_path, mo
     assert sender.rests == (status == 503)
 
 
+@pytest.mark.parametrize("status", [503, 410])
+def test_it_is_failing_from_a_message_that_was_not_taken_until_the_next_one_is(tmp_path, monkeypatch, status):
+    monkeypatch.setattr(sending, "POLL", 0.01)
+    with handling(tmp_path / "data", status) as (relayed, receiver, sender, clock):
+        outgoing = Outgoing("relays", lambda: Work([sender], lambda: None))
+        assert outgoing.problem == ""
+        relayed.come(0, "session-started")
+        outgoing.start()
+        until(lambda: outgoing.problem)
+        assert str(status) in outgoing.problem
+        clock.now += timedelta(minutes=1)
+        assert queue_of(relayed.data).retry("app", clock.now) == (status == 410)
+        until(lambda: not outgoing.problem)
+        outgoing.end()
+    assert len(receiver.came) == 2
+
+
 def test_one_session_that_is_never_taken_holds_back_no_other_one_also_without_a_server(tmp_path):
     with handling(tmp_path / "data", 503, 204, 204, 204) as (relayed, receiver, sender, _):
         for session in ("a", "b", "c", "d"):
@@ -222,13 +238,12 @@ def tried(data, run, step):
 # While it is served
 
 
-def test_a_server_relays_what_it_receives(tmp_path, monkeypatch):
+def test_a_server_relays_what_it_receives_from_its_first_moment_on(tmp_path, monkeypatch):
     monkeypatch.setattr(live, "SETTLE", 0.05)
     monkeypatch.setattr(sending, "POLL", 0.05)
     with receiving() as receiver:
-        relays = Relays(tmp_path, lambda: [entry(receiver)], lambda _: ())
+        relays = Relays(tmp_path, lambda: [entry(receiver)], lambda _: (), lambda: 0)
         with served(tmp_path, beside=[relays]) as server:
-            until(lambda: listed(tmp_path))  # it is armed
             for kind in ("session-started", "recording-starting", "recording-started", "recording-started"):
                 server.post(kind, **ROOM)
             until(lambda: len(came(receiver)) == 2)

@@ -405,16 +405,16 @@ def test_without_the_exporter_the_extra_is_named(data, monkeypatch):
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("otel = 1", "otel gives no endpoint"),
-        ("[otel]\nendpoint = 4318", "otel gives no endpoint"),
-        ('[otel]\nendpoint = "ftp://x"', "that is no address of a collector"),
-        ('[otel]\nendpoint = "http://x"\nheaders = 1', "no setting of otel 'headers'"),
+        ("otel = 1", ": otel gives no endpoint"),
+        ("[otel]\nendpoint = 4318", ": otel gives no endpoint"),
+        ('[otel]\nendpoint = "ftp://x"', ": that is no address of a collector"),
+        ('[otel]\nendpoint = "http://x"\nheaders = 1', ":3: no setting of otel 'headers'"),
     ],
 )
 def test_a_wrong_setting_is_refused(tmp_path, written, said):
     (tmp_path / "tracker.toml").write_text(written)
     done = run("serve", "--insecure-no-verify", cwd=tmp_path, text=True)
-    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"error: tracker.toml: {said}")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"error: tracker.toml{said}")
 
 
 def test_the_doctor_says_whether_they_could_be_exported(data, monkeypatch):

@@ -174,7 +174,7 @@ def _sending(settings: Settings, store: Tracker, live: Following) -> list[Outgoi
     from projections.relay.running import Relays
     from projections.traces.running import Traces
 
-    relays = Relays(store.data, settings.load_relays, store.pruned_among)
+    relays = Relays(store.data, settings.load_relays, store.pruned_among, store.last_position)
     traces = Traces(
         store.data, partial(_collector, settings), store.last_position, lambda: live.rules, live.now
     )

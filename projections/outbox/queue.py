@@ -156,11 +156,14 @@ AND NOT EXISTS (
             connection.execute(update, (problem, text(now), message.id))
 
     def retry(self, rule: str, now: datetime) -> int:
-        """Sends what is dead from the first attempt on, also where the receiver wanted no more; how many these are."""
+        """Sends what is dead from the first attempt on, and what waits where the receiver wanted no more; how many these are."""
+        waits = "SELECT COUNT(*) FROM outbox JOIN armed USING (rule) WHERE rule = ? AND disabled IS NOT NULL AND NOT dead"
         with self.file.to_write() as connection:
+            waiting: int = connection.execute(waits, (rule,)).fetchone()[0]
             connection.execute("UPDATE armed SET disabled = NULL WHERE rule = ?", (rule,))
             update = "UPDATE outbox SET dead = 0, attempts = 0, due_at = ? WHERE rule = ? AND dead"
-            return connection.execute(update, (text(now), rule)).rowcount
+            dead = connection.execute(update, (text(now), rule)).rowcount
+            return waiting + dead
 
     def forget_others(self, connection: sqlite3.Connection, rules: Collection[str], what: str) -> None:
         """Disarms the rules that are in the configuration no more. What was to be sent for them cannot be delivered."""

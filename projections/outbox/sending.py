@@ -48,6 +48,7 @@ class Sender:
         now: The clock.
         before: What is done to the outbox before a message is taken out of it.
         busy: For how many messages, one after the other, the receiver was busy or not there.
+        problem: Why the message that was sent last was not taken; empty where it was.
     """
 
     queue: Queue
@@ -57,6 +58,7 @@ class Sender:
     now: Callable[[], datetime]
     before: Callable[[sqlite3.Connection, datetime], None] = _nothing
     busy: int = 0
+    problem: str = ""
 
     @property
     def rests(self) -> bool:
@@ -73,10 +75,10 @@ class Sender:
         try:
             self.target.send(message, self.now())
         except NotTakenError as error:
-            self.busy = self.busy + 1 if error.busy else 0
+            self.busy, self.problem = self.busy + 1 if error.busy else 0, error.problem
             self._not_taken(message, error)
             return False
-        self.busy = 0
+        self.busy, self.problem = 0, ""
         self.queue.delivered(message)
         return True
 
@@ -117,13 +119,17 @@ class Outgoing:
     def __init__(
         self, name: str, make: Callable[[], Work], pause: Callable[[int], float] = lambda _: POLL
     ) -> None:
-        self.name, self.problem = name, ""
-        """Why it could not go on when it last looked; empty where it could."""
+        self.name, self._stuck = name, ""
         self._make, self._pause = make, pause
         self._threads: list[Thread] = []
         self._work = make()
         self._over = Event()
         """Set when the threads of now are to end."""
+
+    @property
+    def problem(self) -> str:
+        """Why it could not go on when it last looked, or a receiver did not take what was sent last; empty where all is well."""
+        return self._stuck or next((one.problem for one in self._work.senders if one.problem), "")
 
     def start(self) -> None:
         self._begin(Thread(target=self._look_on, args=(self._over, self._work)))
@@ -160,7 +166,7 @@ class Outgoing:
         while (work.senders or work.always) and not over.is_set():
             try:
                 work.look()
-                self.problem, failed = "", 0
+                self._stuck, failed = "", 0
             except Exception as error:  # noqa: BLE001 - nothing may end the thread
                 self._complain(error)
                 failed += 1
@@ -181,7 +187,7 @@ class Outgoing:
 
     def _complain(self, error: Exception) -> None:
         problem = error.message if isinstance(error, TrackerError) else type(error).__name__
-        if problem != self.problem:
+        if problem != self._stuck:
             fields = {"error": str(error) if isinstance(error, TrackerError) else problem}
             log.error("%s cannot go on", self.name, extra={"fields": fields})
-        self.problem = problem
+        self._stuck = problem

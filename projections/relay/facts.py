@@ -139,10 +139,21 @@ def is_closed_out(views: sqlite3.Connection, stream: str) -> bool:
     return row is None or row[2] in OVER[SESSION.name]
 
 
+def session_of(views: sqlite3.Connection, stream: str) -> dict[str, Any]:
+    """Which session it is, of which meeting and account; nothing where it is none, or is not known any more."""
+    found = views.execute(_SESSION, (stream,)).fetchone()
+    return {} if found is None else _of_session(stream, *found[:2])
+
+
+def _of_session(stream: str, meeting: str | None, account: str | None) -> dict[str, Any]:
+    of = {"session_id": stream, "meeting_id": meeting, "account": account}
+    return {name: value for name, value in of.items() if value is not None}
+
+
 def _runs(views: sqlite3.Connection, stream: str) -> Iterator[tuple[Thing, _Run]]:
     of: dict[str, Any] = {}
     for meeting, account, state, certainty in views.execute(_SESSION, (stream,)):
-        of = {"session_id": stream, "meeting_id": meeting, "account": account}
+        of = _of_session(stream, meeting, account)
         yield (SESSION.name, "{}", 1), _Run(SESSION.name, state, certainty, of)
     for person, visit, state, certainty, name, reason in views.execute(_VISITS, (stream,)):
         key = {PRESENCE.key[0]: person}

@@ -42,27 +42,36 @@ def senders(data: Path, relays: Sequence[Relay], now: Callable[[], datetime] = w
 
 
 class Relays(Outgoing):
-    """The threads. ``load`` reads the entries anew, ``pruned`` says which streams were pruned."""
+    """The threads. ``load`` reads the entries anew, ``pruned`` says which streams were pruned, ``last`` gives the store's last
+    position: what is stored when the entries are read is the past of those that are new.
+    """
 
     def __init__(
         self,
         data: Path,
         load: Callable[[], Sequence[Relay]],
         pruned: Pruned,
+        last: Callable[[], int],
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
-        super().__init__("relays", partial(_work, data, load, pruned, now))
+        super().__init__("relays", partial(_work, data, load, pruned, last, now))
 
 
-def _work(data: Path, load: Callable[[], Sequence[Relay]], pruned: Pruned, now: Callable[[], datetime]) -> Work:
-    relays = load()
+def _work(
+    data: Path,
+    load: Callable[[], Sequence[Relay]],
+    pruned: Pruned,
+    last: Callable[[], int],
+    now: Callable[[], datetime],
+) -> Work:
+    relays, past = load(), last()
     end: int | None = None
     waiting: datetime | None = None
 
     def look() -> None:
         nonlocal end, waiting
         if end is None or _is_due(data, end, now()):
-            end = sweep(data, relays, now(), pruned)
+            end = sweep(data, relays, now(), pruned, past)
             waiting = None if end is not None else waiting or now()
             if waiting is not None and now() - waiting > PATIENCE:
                 raise StoreError(

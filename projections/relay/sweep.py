@@ -33,7 +33,7 @@ from projections.relay.database import (
     write,
 )
 from projections.relay.erasing import erase_from, erased_up_to
-from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, type_of
+from projections.relay.facts import Fact, Identity, facts_of, is_closed_out, session_of, type_of
 from projections.views.database import VIEWS_DB, Checkpoint, at_one_moment, read_checkpoint
 from projections.views.publications import Pruned
 from tracker.blake2b import blake2b
@@ -55,16 +55,19 @@ _OPEN = "SELECT stream FROM sessions WHERE rule = ? AND open"
 _SENT = "SELECT DISTINCT stream FROM sessions JOIN facts ON session = id WHERE rule = ?"
 
 
-def sweep(data: Path, relays: Sequence[Relay], moment: datetime, pruned: Pruned) -> int | None:
+def sweep(
+    data: Path, relays: Sequence[Relay], moment: datetime, pruned: Pruned, past: int | None = None
+) -> int | None:
     """Brings ``relay.db`` up to the read models; returns up to which position, ``None`` where there are none.
 
     So it is while they still name somebody who is being erased: it goes on when they are made anew. ``pruned`` says
-    which streams were pruned. Raises ``StoreError``.
+    which streams were pruned. Up to the position ``past`` all was stored when the entries were read, so a new one sends nothing
+    of it; without one that is what the read models have by now. Raises ``StoreError``.
     """
     if not (data / VIEWS_DB).exists():
         return None
     try:
-        return _sweep(data, relays, moment, pruned)
+        return _sweep(data, relays, moment, pruned, past)
     except _ErasingError:
         return None
 
@@ -73,10 +76,10 @@ class _ErasingError(Exception):
     """The read models still name somebody who is being erased."""
 
 
-def _sweep(data: Path, relays: Sequence[Relay], moment: datetime, pruned: Pruned) -> int:
+def _sweep(data: Path, relays: Sequence[Relay], moment: datetime, pruned: Pruned, past: int | None) -> int:
     end = 0
     for relay in relays:
-        turn = partial(_turn, data, relays, relay, moment, pruned)
+        turn = partial(_turn, data, relays, relay, moment, pruned, past)
         is_left, others, withdrawn = True, list[str](), 0
         while is_left:
             with turn() as one:
@@ -101,7 +104,7 @@ def has_due(connection: sqlite3.Connection, moment: datetime) -> bool:
 
 @contextmanager
 def _turn(
-    data: Path, relays: Sequence[Relay], relay: Relay, moment: datetime, pruned: Pruned
+    data: Path, relays: Sequence[Relay], relay: Relay, moment: datetime, pruned: Pruned, past: int | None
 ) -> Iterator[_Sweep]:
     """One transaction of a sweep. Raises ``_ErasingError``."""
     queue, up_to = queue_of(data), erased_up_to(data)
@@ -111,7 +114,7 @@ def _turn(
     with queue.file.to_write() as connection, at_one_moment(data / VIEWS_DB) as views:
         erase_from(connection, ledger, up_to)
         queue.forget_others(connection, [one.name for one in relays], "relay")
-        one = _Sweep(queue, connection, views, relay, moment, pruned, read_checkpoint(views)[0])
+        one = _Sweep(queue, connection, views, relay, moment, pruned, read_checkpoint(views)[0], past)
         one.arm()
         yield one
         one.write()
@@ -128,6 +131,7 @@ class _Sweep:
     moment: datetime
     pruned: Pruned
     checkpoint: Checkpoint
+    past: int | None
     armed: dict[str, Any] = attrs.field(factory=dict)
 
     @property
@@ -174,12 +178,12 @@ class _Sweep:
         row = self.connection.execute(select, (self.relay.name,)).fetchone()
         before = dict(zip(ARMED.columns, row, strict=True)) if row else {}
         same = before.get("fingerprint") == self.relay.fingerprint()
-        target = self.relay.target()
+        target, past = self.relay.target(), self.end if self.past is None else self.past
         self.armed = {
             "rule": self.relay.name,
             "fingerprint": self.relay.fingerprint(),
-            "position": before["position"] if same else self.end,
-            "swept": before.get("swept", self.end),
+            "position": before["position"] if same else past,
+            "swept": before.get("swept", min(past, self.end)),
             "swept_at": before.get("swept_at", self.now),
             "target": target,
             "disabled": before.get("disabled") if before.get("target") == target else None,
@@ -265,7 +269,8 @@ class _Out:
         lifecycle, anchor, what, _ = known.identity
         kind = type_of(lifecycle, what)
         withdraws = {"id": known.message, "type": kind}
-        data = {"lifecycle": lifecycle, "run": anchor, "withdraws": withdraws}
+        of = session_of(self.sweep.views, self.stream)
+        data = {**of, "lifecycle": lifecycle, "run": anchor, "withdraws": withdraws}
         self._post(f"{lifecycle}.withdrawn", data, known.identity, -known.times)
         self.withdrawn.add((lifecycle, what))
         self._write(attrs.evolve(known, state="withdrawn", due_at=None))

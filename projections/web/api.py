@@ -49,7 +49,8 @@ OF_ACCOUNT = parameters.text("account", "Only what is of this account of VideoSD
 SINCE = parameters.time("since", "Only what was received, or became true, since then.")
 LIMIT = parameters.whole("limit", "At most so many items.", most=1000, default=100)
 WAIT_FOR = parameters.whole(
-    "wait", f"A position. Answer when the read models have got there, or after {WAIT:g} s with a 503."
+    "wait",
+    f"A position. Answer when the read models have got there, or after {WAIT:g} s with a 503; one behind the store's end is a 409.",
 )
 DAY = parameters.time("day", "The day, in UTC; by default today.")
 RECORDINGS = (
