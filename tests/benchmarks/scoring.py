@@ -221,7 +221,8 @@ def _true_states(truth):
     aggregates = sorted(
         (one["lifecycle"], _key(one["key"]), len(one["runs"]), one["state"]) for one in truth["aggregates"]
     )
-    return truth["state"], truth["inside"], aggregates
+    is_over = truth["state"] == "presumed-ended"  # then nobody is taken to be inside, whoever truly is
+    return truth["state"], [] if is_over else truth["inside"], aggregates
 
 
 # -- a log -----------------------------------------------------------------------------------------
