@@ -74,7 +74,7 @@ OF_CI = ("junit", "github")
     type=click.Choice(["python", "spark"]),
     default="python",
     show_default=True,
-    help="spark: judge on Apache Spark; LOGs may be Parquet archives.",
+    help="spark: judge on Apache Spark, which needs the extra `spark`; LOGs may be Parquet archives.",
 )
 @click.option("--master", metavar="URL", show_default="local[*]", help="With --engine spark: the cluster.")
 @click.option(

@@ -48,7 +48,8 @@ def consume(
     stream was read is stored with what was read, so each message is stored once, whatever happens in between: after a
     stop or a crash the same command goes on where it was.
 
-    What comes is stored at once, and judged within a second or two, until Ctrl-C or SIGTERM.
+    What comes is stored at once, and judged within a second or two, until Ctrl-C or SIGTERM. It needs the extra `nats` or
+    `redis`: pip install '.[nats]'.
     """
     from projections.views.accepting import refuse_loss
     from tracker.intake.consuming import Consumed, Stream

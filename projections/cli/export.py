@@ -66,6 +66,8 @@ def export(
     a day, which `tracker ingest` and `tracker audit` read back, also with --engine spark. ocel (OCEL 2.0, SQLite) and
     xes are event logs for process mining: how each delivery was read, without bodies and names. otlp sends each session
     that is closed out to a collector of OpenTelemetry, as a trace and only once.
+
+    parquet and otlp need an extra: pip install '.[parquet]' and '.[otel]'.
     """
     _refuse_what_does_not_fit(format, out, by, session, account)
     settings = Settings(data, config)

@@ -25,6 +25,8 @@ def mcp(mask_names: bool, data: Path | None, config: Path | None) -> None:
 
     It answers on stdin and stdout, as a program expects that starts it: its tools are what the API answers (sessions,
     session, timeline, findings, explain, recordings and others). None of them changes anything.
+
+    It needs the extra `mcp`: pip install '.[mcp]'.
     """
     try:
         from projections.web import agents

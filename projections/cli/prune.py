@@ -34,7 +34,7 @@ def prune(before: GivenTime, archive: Path, dry_run: bool, data: Path | None, co
     into another store. A webhook that comes later is kept.
 
     Sessions that go on stay, and those of which something was withdrawn. The archive is complete before
-    anything is removed; if the command is killed, give it again.
+    anything is removed; if the command is killed, give it again. It needs the extra `parquet`: pip install '.[parquet]'.
     """
     from tracker.intake.pruning import plan
 

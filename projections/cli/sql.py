@@ -39,6 +39,8 @@ def sql(
 
     QUERY is in the SQL of DuckDB; - reads it from stdin. The tables are those of views.db, such as sessions, findings and
     deliveries, and events, which has every body. A query may read any file and changes none.
+
+    It needs the extra `sql`: pip install '.[sql]'.
     """
     if (format == PARQUET) != (out is not None):
         raise UsageError("--format parquet and --out need each other", hint="add --format parquet --out FILE")
