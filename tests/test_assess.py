@@ -257,6 +257,12 @@ def test_every_finding_of_a_session_names_it_also_without_receive_times():
     assert {(found.session_id, found.meeting_id) for found in session.findings} == {("S", "M")}
 
 
+def test_what_came_before_the_first_receive_time_that_is_known_has_that_time():
+    session = assess_all(deliveries("- recording-started", "- recording-paused", "60 recording-stopped"))
+    found = {one.code: one.at for one in session.findings}
+    assert found["S201"] == found["C509"] == session.first_seen_at == moment(60)
+
+
 def test_a_session_that_several_accounts_send_is_of_the_first_and_reported_once_for_each_other():
     session = session_from(
         BEGUN,

@@ -323,6 +323,15 @@ def test_a_last_line_that_is_still_being_written_is_noted_and_no_finding(tmp_pat
     ]
 
 
+def test_a_last_line_that_is_cut_in_what_python_prints_of_a_dictionary_is_incomplete_wherever_it_is(tmp_path):
+    whole = b"INFO got {'webhookType': 'session-ended', 'data': {'sessionId': 's', 'meetingId': 'm'}}"
+    begin = whole.index(b"{") + 2
+    for end in range(begin, len(whole) + 1):
+        (tmp_path / "log").write_bytes(whole + b"\n" + whole[:end])
+        logs = Logs([Log(str(tmp_path / "log"))])
+        assert len(list(logs.deliveries())) == (2 if end == len(whole) else 1), whole[:end]
+
+
 def test_behind_a_last_line_that_is_incomplete_the_lines_of_the_next_log_are_counted_on(tmp_path):
     begun = line(webhook("session-started", sessionId="s"), 9)
     (tmp_path / "one").write_bytes(begun + b"\n" + begun[:-5])

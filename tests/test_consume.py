@@ -156,6 +156,26 @@ def test_what_was_removed_from_the_stream_before_it_was_read_is_named(hooks, tmp
     assert "removed" not in consumed(hooks, tmp_path).stderr
 
 
+def test_a_stream_of_redis_that_was_begun_anew_under_the_same_key_is_refused(tmp_path, tmp_path_factory):
+    with broker("redis", tmp_path_factory.mktemp("anew")) as running:
+        hooks = running.made()
+        hooks.publish(bodies(0, 2))
+        assert consumed(hooks, tmp_path).returncode == 0
+        with hooks.redis() as client:
+            client.delete("hooks")
+            client.xadd("hooks", {"body": bodies(2, 3)[0]}, "1-1")
+        done = consumed(hooks, tmp_path)
+
+    assert (done.returncode, "was begun anew: it ends at 1-1, and was read up to" in done.stderr) == (2, True)
+    assert stored(tmp_path / "data") == bodies(0, 2)
+
+
+def test_credentials_for_nats_must_be_a_file(nats, tmp_path, monkeypatch):
+    monkeypatch.setenv("NATS_CREDS", str(tmp_path / "none"))
+    done = consumed(nats, tmp_path)
+    assert (done.returncode, f"{tmp_path / 'none'} is no file" in done.stderr) == (2, True)
+
+
 def test_what_came_from_a_stream_can_be_withdrawn(hooks, tmp_path):
     hooks.publish(bodies(0, 2))
     consumed(hooks, tmp_path)

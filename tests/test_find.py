@@ -1,6 +1,7 @@
 """Searching everything: by the beginning of an id, a part of a name, a file, a code."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,8 @@ from sqlite_utils import Database
 
 from projections.answers.search import MOST, number_found, search
 from projections.cli import tracker
+from projections.reports.search import found_list
+from projections.reports.text import console
 
 FILE = "5036e7f61d69e94a9ec18e6a"
 
@@ -20,6 +23,13 @@ def db(monday):
 
 def ids(rows):
     return [next(iter(row.values())) for row in rows]
+
+
+def test_the_command_below_what_was_found_holds_nothing_that_moves_a_terminal(capsys):
+    session = {"session_id": "\x1b[31mred", "state": "live", "meeting_id": None}
+    kinds = dict.fromkeys(("rooms", "things", "people", "files", "codes"), ())
+    found_list(console(sys.stdout), {**kinds, "sessions": [session]})
+    assert "\x1b" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,12 @@ def test_a_log_is_written_by_hand(meeting_log):
     assert (len(meeting_log.lines), times) == (3, [at])
 
 
+@pytest.mark.parametrize("log", [[], MeetingLog()])
+def test_a_log_in_which_nothing_is_fails_the_test(log):
+    with pytest.raises(AssertionError, match="nothing was judged"):
+        assert_no_findings(log)
+
+
 def test_what_is_found_can_be_ignored_by_code_and_by_slug():
     log = MeetingLog()
     for line in (SESSION, START, STARTED, STOPPED):

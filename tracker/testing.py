@@ -131,13 +131,16 @@ def assert_no_findings(
     """Fails with what was found in a log, if that is as grave as ``at_least`` and its code is not one to ``ignore``.
 
     ``log``, ``as_of`` and ``rules`` are those of ``tracker.audit``; a ``Meeting`` and a ``MeetingLog`` are logs too. By
-    default the log is complete: what has not come by its end will not come.
+    default the log is complete: what has not come by its end will not come. A log in which nothing is fails as well.
     """
-    ignored = {ignore} if isinstance(ignore, str) else set(ignore)
+    ignored, grave = {ignore} if isinstance(ignore, str) else set(ignore), _grave(at_least)
+    judged = tracker.audit(log, as_of, rules)
+    if not len(judged.sessions) and not any(True for _ in judged.findings):
+        raise AssertionError("nothing was judged: no webhook is in the log")
     found = [
         one
-        for one in tracker.audit(log, as_of, rules).findings
-        if one.severity in _grave(at_least) and one.verdict != "accepted" and not {one.code, one.slug} & ignored
+        for one in judged.findings
+        if one.severity in grave and one.verdict != "accepted" and not {one.code, one.slug} & ignored
     ]
     if found:
         count = "1 finding" if len(found) == 1 else f"{len(found)} findings"

@@ -83,7 +83,11 @@ OF_CI = ("junit", "github")
     help="With --engine spark: the directory for findings and sessions, as Parquet.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="The number of processes to judge in."
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="The number of processes to judge in.",
 )
 @with_as_given
 @with_fields

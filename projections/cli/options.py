@@ -82,6 +82,10 @@ def with_as_given(command: F) -> F:
     return click.option("--as-given", is_flag=True, help=words)(command)
 
 
+MOST = 1e9
+"""Seconds, or whatever else is given as a number with a fraction."""
+
+
 class OneOf(click.ParamType[str]):
     """One of several words, which are asked for only when one is given: the help of a command imports no lifecycle."""
 
@@ -146,6 +150,16 @@ class Duration(click.ParamType[timedelta]):
         if seconds is None or (self._positive and not seconds):
             self.fail(f"{value!r} is no duration; write {DURATIONS}", param, ctx)
         return timedelta(seconds=seconds)
+
+
+class Number(click.FloatRange):
+    """A number in a range, and a finite one: every comparison of ``nan`` is untrue, and nobody can wait for ever."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not abs(number) <= MOST:
+            self.fail(f"{value!r} is too much", param, ctx)
+        return number
 
 
 class Name(click.ParamType[str]):

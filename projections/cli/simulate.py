@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from projections.cli.messages import note, quantity, say
+from projections.cli.options import Number
 from projections.cli.settings import Settings
 from projections.cli.streams import written_to
 from projections.cli.times import GivenTime, Moment, with_tz
@@ -35,7 +36,9 @@ def _faults_beginning(begin: str) -> list[str]:
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="A number; each seed gives other meetings."
 )
-@click.option("--faults", type=float, show_default="0.05", help="The share of sessions with a fault, 0 to 1.")
+@click.option(
+    "--faults", type=Number(0, 1), show_default="0.05", help="The share of sessions with a fault, 0 to 1."
+)
 @click.option(
     "--habit",
     "habits",
@@ -59,7 +62,7 @@ def _faults_beginning(begin: str) -> list[str]:
 )
 @click.option(
     "--cut",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=0,
     metavar="SECONDS",
     help="Leave out the first SECONDS of the log.",
@@ -81,7 +84,7 @@ def _faults_beginning(begin: str) -> list[str]:
 @click.option("--key", type=click.Path(path_type=Path), help="Sign them with this RSA key (PEM).")
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     show_default="without waiting",
     help="60 sends an hour of the log in a minute.",
 )

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import click
 
-from projections.cli.options import Name, with_account, with_store
+from projections.cli.options import Name, Number, with_account, with_store
 from projections.cli.settings import Settings
 from projections.cli.subjects import refuse_no_account, session_named
 from projections.cli.times import with_tz
@@ -30,7 +30,7 @@ LEAST = 0.2
 @click.argument("session", type=Name("session"), required=False, metavar="[SESSION]")
 @click.option(
     "--every",
-    type=click.FloatRange(LEAST),
+    type=Number(LEAST),
     default=1.0,
     show_default=True,
     help="Seconds between two looks at the store.",

@@ -18,7 +18,7 @@ def found_list(out: Out, found: dict[str, Any]) -> None:
             Text.assemble((f"{kind:<8} ", "bold"), shown(name), (f"  {shown(about)}".rstrip(), "dim")),
             soft_wrap=True,
         )
-        out.print(Text(f"         tracker {command}", "dim"), soft_wrap=True)
+        out.print(Text(f"         tracker {shown(command)}", "dim"), soft_wrap=True)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -171,7 +171,7 @@ def _behind_text(text: bytes, inner: Inner) -> Value | None:
         if begin[0].endswith(b"'"):
             if "'webhookType'" in before:
                 return None  # which could not be read, or there are two
-            if (made := _from_python(written[len(before) :])) is not None:
+            if (made := from_python(written[len(before) :])) is not None:
                 return attrs.evolve(inner(made, before), written_as=PYTHON)
             continue
         try:
@@ -186,7 +186,7 @@ def _behind_text(text: bytes, inner: Inner) -> Value | None:
     return None
 
 
-def _from_python(text: str) -> bytes | None:
+def from_python(text: str) -> bytes | None:
     """The JSON of a dictionary that a text begins with, as ``print`` and ``logging`` write one."""
     if is_deeper(text.encode(errors="replace"), MAX_DEPTH):
         return None

@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from time import sleep
 from typing import Any, TypeVar
 
@@ -41,6 +42,10 @@ class JetStream:
         except ImportError as error:
             hint = "run pip install '.[nats]' in the directory of the source"
             raise LogError("is on NATS, and nats-py is not installed", place=address.name, hint=hint) from error
+        self._credentials = os.environ.get("NATS_CREDS") or None
+        if self._credentials and not Path(self._credentials).is_file():
+            hint = "NATS_CREDS must name a file of credentials"
+            raise LogError(f"{self._credentials} is no file", place=address.name, hint=hint)
         self._address, self._runner = address, asyncio.Runner()
         self._errors: tuple[type[Exception], ...] = (nats.errors.Error, OSError, TimeoutError, ValueError)
         self._connection, self._noted = nats.NATS(), Exception()
@@ -65,7 +70,7 @@ class JetStream:
             reconnect_time_wait=0.2,
             connect_timeout=TIMEOUT,
             error_cb=self._note,
-            user_credentials=os.environ.get("NATS_CREDS") or None,
+            user_credentials=self._credentials,
         )
         self._stream = self._connection.jetstream(timeout=TIMEOUT)
         info = await self._stream.stream_info(address.stream)

@@ -8,6 +8,7 @@ read again from an export.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
 from itertools import count
@@ -44,6 +45,9 @@ KEPT = 1024
 _json = msgspec.json.Decoder()
 
 
+_OF_PYTHON = re.compile(rb"\{\s*'").match
+
+
 class Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
     """One line, without its end; or what is as good as one (``Element``).
 
@@ -76,11 +80,17 @@ class Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
 
     @property
     def cut(self) -> bool:
-        """Whether it breaks off inside JSON: its writer has not finished it, or never will."""
+        """Whether it breaks off inside JSON, or Python's repr of it: its writer has not finished it, or never will."""
         if self.ended:
             return False
         begin = self.text.find(b"{")
-        return begin >= 0 and breaks_off(self.text[begin:])
+        if begin < 0 or not _OF_PYTHON(self.text, begin):
+            return begin >= 0 and breaks_off(self.text[begin:])
+        from tracker.delivery.opening import (
+            from_python,  # few logs are so, and what reads them takes long to import
+        )
+
+        return from_python(self.text[begin:].decode(errors="replace")) is None
 
 
 class Element(Line, gc=False):

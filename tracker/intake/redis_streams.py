@@ -74,6 +74,8 @@ class RedisStream:
             begin, block = self.name_of(after), int(wait * 1000) or None
             answer: Any = self._client.xread({self._address.stream: begin}, BATCH, block)
             entries = answer[0][1] if answer else []
+            if not entries and self._may_be_behind:
+                self._refuse_another(after)
             gone = self._gone(after) if entries else ""
         self._may_be_behind = len(entries) == BATCH
         if not entries:
@@ -89,6 +91,16 @@ class RedisStream:
         time = int(name.partition("-")[0])
         at = datetime.fromtimestamp(time / 1000, UTC) if time >= _REAL else None
         return Message(offset_of(name, self._address.name), _text(fields), at)
+
+    def _refuse_another(self, after: int) -> None:
+        """Raises ``LogError`` where the stream never had what was read of it: it was deleted and begun anew."""
+        newest = self._client.xinfo_stream(self._address.stream)["last-generated-id"].decode()
+        if offset_of(newest, self._address.name) < after:
+            raise LogError(
+                f"was begun anew: it ends at {newest}, and was read up to {self.name_of(after)}",
+                place=self._address.name,
+                hint="RENAME its key: under another one it is read from its begin",
+            )
 
     def _gone(self, after: int) -> str:
         """In words, whether entries behind an offset may have been removed: what was read last is not there any more.

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tracker.delivery.envelope import UNVERIFIED, parse_time
 from tracker.delivery.webhook import MALFORMED, MISSING_FIELD, UNKNOWN_TYPE, Delivery, Key, same_data
@@ -199,12 +200,14 @@ class Observed(msgspec.Struct, eq=False):
         self.named.update(names)
 
     def _observe_time(self, received_at: datetime | None) -> int:
-        """The receive time; where the log does not say, that of the delivery before."""
+        """The receive time; where the log does not say, that of the delivery before, or if none has one, of the next that has."""
         if received_at is None:
             return self.last_at or 0
         at = micros(received_at)
         if self.last_at is None or self.first_at is None:
             self.first_at = self.last_at = at
+            if self.deliveries:
+                self._date_what_came_before(at)
         elif at < self.last_at:
             self.backwards = True
             self.first_at = min(self.first_at, at)
@@ -213,6 +216,13 @@ class Observed(msgspec.Struct, eq=False):
                 self.idle.append((self.last_at, at))
             self.last_at = at
         return at
+
+    def _date_what_came_before(self, at: int) -> None:
+        """Gives the first receive time that is known to all that came before it, of which none is."""
+        for aggregate in self.aggregates.values():
+            aggregate.deliveries = [replace(one, at=at) for one in aggregate.deliveries]
+        self.odd = [replace(one, at=at) for one in self.odd]
+        self.notes = [replace(one, at=at) for one in self.notes]
 
     def _observe_step(
         self, delivery: Delivery, lifecycle: Lifecycle, step: Step, at: int, habits: Habits | None

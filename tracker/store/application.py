@@ -49,7 +49,8 @@ class Tracker(StoreReader):
     name = "tracker"
 
     @classmethod
-    def open(cls, data: Path, url: str | None = None, *, create: bool = False) -> Tracker:
+    def open(cls, data: Path | str, url: str | None = None, *, create: bool = False) -> Tracker:
+        data = Path(data)
         database: Database = SQLite(data)
         if url is not None:
             database = _on_a_server(url)
