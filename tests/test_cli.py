@@ -484,8 +484,6 @@ def test_a_session_is_named_by_its_id_the_beginning_of_it_or_its_meeting(monday,
         ("export",),
         ("--help",),
         ("audit", "--help"),
-        ("audit",),
-        ("audit", "--format", "csv"),
         ("explain",),
         ("sessions",),
         ("timeline", RESTARTED),
@@ -502,6 +500,17 @@ def test_a_reader_that_has_had_enough_is_no_error(monday_here, asked):
     with os.fdopen(writer, "w") as closed:
         code = commands.ended(*asked, cwd=monday_here, stdout=closed, stderr=(complaints := io.StringIO()))
     assert (code, "error" in complaints.getvalue()) == (0, False)
+
+
+@pytest.mark.parametrize("format", ["text", "csv", "junit"])
+@pytest.mark.parametrize(("fail_on", "code"), [("warning", 1), ("never", 0)])
+def test_how_an_audit_ends_does_not_depend_on_who_reads_it(monday_here, format, fail_on, code):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        asked = "audit", "--format", format, "--fail-on", fail_on
+        ended = commands.ended(*asked, cwd=monday_here, stdout=closed, stderr=(complaints := io.StringIO()))
+    assert (ended, "error:" in complaints.getvalue()) == (code, False)
 
 
 @pytest.mark.parametrize("asked", [("export",), ("--help",)], ids=" ".join)

@@ -24,7 +24,7 @@ from projections.cli.options import (
     with_store,
 )
 from projections.cli.settings import Settings
-from projections.cli.streams import write
+from projections.cli.streams import as_far_as_somebody_reads, write
 from projections.cli.subjects import perhaps_pruned
 from projections.cli.times import AsOf, GivenTime, with_tz
 from projections.cli.wanted import Asked, note_accepts, wanted_by, with_wanted
@@ -163,11 +163,13 @@ def audit(
         write_findings(result.findings, out / "findings" / "findings.parquet")
     least: Any = min_severity or ("warning" if format == TEXT else "info")
     fails = partial(_fails, fail_on, strict)
-    if format == TEXT:
-        report.audit(console(sys.stdout), result, least, narrowed=wanted is not None)
-    else:
-        findings = result.findings.at_least(least)
-        write(_written_findings(findings, format, result.deliveries, place, fails))
+    with as_far_as_somebody_reads():
+        if format == TEXT:
+            report.audit(console(sys.stdout), result, least, narrowed=wanted is not None)
+        else:
+            findings = result.findings.at_least(least)
+            write(_written_findings(findings, format, result.deliveries, place, fails))
+    if format != TEXT:
         report.summary(console(sys.stderr), result, least, narrowed=wanted is not None)
     raise_all(complaints)
     if any(map(fails, result.findings)):

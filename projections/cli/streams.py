@@ -32,9 +32,23 @@ def until_nobody_reads() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
-        # Nothing may be left that would be flushed to the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         raise click.exceptions.Exit(0) from error
+
+
+@contextmanager
+def as_far_as_somebody_reads() -> Iterator[None]:
+    """Goes on behind this where the reader of stdout stops reading: the exit code says more than what was printed."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _print_no_more()
+
+
+def _print_no_more() -> None:
+    """Leaves nothing that would be flushed to the closed pipe at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write(chunks: Iterable[bytes]) -> None:

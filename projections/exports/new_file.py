@@ -11,7 +11,7 @@ from projections.ending import cleared_by_sigterm
 from tracker.errors import UsageError
 from tracker.store.private import PRIVATE_FILE
 
-_HINT = "choose another --out FILE"
+_HINT = "choose another file"
 
 
 @contextmanager

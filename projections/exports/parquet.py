@@ -87,7 +87,7 @@ def write(deliveries: Iterable[Delivery], out: Path) -> None:
         )
     except OSError as error:
         raise UsageError(
-            f"cannot be written: {error}", place=str(out), hint="choose another --out DIR"
+            f"cannot be written: {error}", place=str(out), hint="choose another directory"
         ) from error
 
 
@@ -103,7 +103,7 @@ def write_findings(found: Iterable[Finding], path: Path) -> None:
 def refuse_what_is_there(out: Path) -> None:
     """Raises ``UsageError`` where something would lie beside what is written."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("is there already", place=str(out), hint="choose another --out DIR, or remove it")
+        raise UsageError("is there already", place=str(out), hint="choose another directory, or remove it")
 
 
 def _batches(deliveries: Iterator[Delivery]) -> Iterator[pa.RecordBatch]:
