@@ -271,9 +271,7 @@ def test_a_file_that_is_there_is_left_alone(there, kind):
     again = run(*export, cwd=there, text=True)
 
     assert (first.returncode, again.returncode) == (0, 2)
-    assert (
-        again.stderr == f"error: log.{kind}: is there already\nhint: choose another file, or remove it\n"
-    )
+    assert again.stderr == f"error: log.{kind}: is there already\nhint: choose another file, or remove it\n"
     assert (there / f"log.{kind}").read_bytes() == before
     assert [one.name for one in there.iterdir() if "part" in one.name] == []
 
