@@ -189,24 +189,22 @@ def _of_logs(
     with _others(jobs, settings.rules) as others:  # they start while this one imports
         from projections.audit.auditing import Logs
         from projections.audit.auditing import audit as judged
-        from tracker.delivery.webhook import until
 
         opened, complaints = open_webhooks(paths, settings, settings.keyrings_of_logs(keys))
         read = Logs(opened, as_given)
         with of_logs(opened) as watch:
-            came = asked.among(until(watch(read.deliveries()), as_of))
+            came = asked.among(watch(read.deliveries()), as_of)
             return judged(came, settings.rules, as_of, others=others), read, complaints
 
 
 def _of_store(settings: Settings, as_of: datetime | None, asked: Asked, jobs: int) -> tuple[Audit, str]:
     from projections.audit.auditing import audit as judged
-    from tracker.delivery.webhook import until
 
     with settings.store() as store, of_events("judging") as progress:
         note_loss(store)
         hint = perhaps_pruned(store, asked.session, asked.meeting)
         last = store.last_position()
-        followed = asked.among(until(counted(store.deliveries(last), progress, last), as_of))
+        followed = asked.among(counted(store.deliveries(last), progress, last), as_of)
         with _others(jobs, settings.rules) as others:
             return judged(followed, settings.rules, as_of, others=others, now=settings.now), hint
 

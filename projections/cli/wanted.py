@@ -122,8 +122,15 @@ class Asked:
     session: str | None
     meeting: str | None
 
-    def among(self, deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
-        """The same deliveries; looks whether they are of what is asked for."""
+    def among(self, deliveries: Iterable[Delivery], as_of: datetime | None) -> Iterable[Delivery]:
+        """The same deliveries; looks whether those up to a moment are of what is asked for, if anything is."""
+        if self.session is None and self.meeting is None:
+            return deliveries
+        from tracker.delivery.webhook import until  # the help needs none
+
+        return self._looked_at(until(deliveries, as_of))
+
+    def _looked_at(self, deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
         for one in deliveries:
             if self.session is not None or self.meeting is not None:
                 self.meet(one.session_id, one.meeting_id)

@@ -45,7 +45,7 @@ KEPT = 1024
 _json = msgspec.json.Decoder()
 
 
-_OF_PYTHON = re.compile(rb"\{\s*'").match
+_PYTHON_BEGINS = re.compile(rb"\{\s*'").match
 
 
 class Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
@@ -84,11 +84,9 @@ class Line(msgspec.Struct, gc=False):  # nothing in it can refer to it
         if self.ended:
             return False
         begin = self.text.find(b"{")
-        if begin < 0 or not _OF_PYTHON(self.text, begin):
+        if begin < 0 or not _PYTHON_BEGINS(self.text, begin):
             return begin >= 0 and breaks_off(self.text[begin:])
-        from tracker.delivery.opening import (
-            from_python,  # few logs are so, and what reads them takes long to import
-        )
+        from tracker.delivery.opening import from_python  # few logs need it
 
         return from_python(self.text[begin:].decode(errors="replace")) is None
 
